@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * A pcap-filter(7) expression made into the body of match() in xdp_prog.c. Text in, instructions
+ * or a message out; no system call.
+ */
+#ifndef XGUARD_FILTER_H
+#define XGUARD_FILTER_H
+
+#include <stddef.h>
+#include <linux/types.h>
+
+struct bpf_insn;
+
+#define FILTER_MAX_INSNS 32768
+
+struct filter {
+	struct bpf_insn *insns;   /* from malloc; NULL: every frame matches */
+	size_t len;               /* instructions */
+	int column;               /* of the word that error is about, from 1; 0: none */
+	char error[200];
+};
+
+/*
+ * Compile expression (NULL or blank: every frame) for links of one LINK_ type, and'ed with a test
+ * of the decoded protocol (IPPROTO_TCP, IPPROTO_UDP; IPPROTO_ICMP takes ICMPv6 too; 0: none).
+ *
+ * The code is called with r1 = const struct packet * on the caller's stack and returns 0 or 1 in
+ * r0. It ends with its only exit instruction, jumps forward only, does not touch r10, writes memory
+ * in packet.scratch only, and leaves r6 to r9 as it found them, so that it can also stand where the
+ * call stood. Returns 0, or -EINVAL with error and column filled in, or -ENOMEM.
+ */
+int filter_compile(struct filter *filter, const char *expression, unsigned int protocol,
+		   unsigned int link_type);
+void filter_free(struct filter *filter);
+
+#endif

@@ -1,0 +1,56 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* The maps to one table of flows: totals, and what grew since the last look. */
+#ifndef XGUARD_FLOWS_H
+#define XGUARD_FLOWS_H
+
+#include <stddef.h>
+#include <linux/types.h>
+
+#include "packet.h"
+
+struct bpf_maps;
+struct failure;
+
+struct flow {
+	struct flow_key key;          /* generation 0 */
+	struct flow_count total;      /* since the start; never goes down */
+	__u64 published;              /* total.packets when flows_publish() was last called */
+	struct flow_count seen;       /* of the snapshot under way */
+	__u32 epoch;                  /* of the snapshot that seen belongs to */
+	__u32 next;                   /* of its hash bucket */
+};
+
+struct flows {
+	struct flow *flow;            /* n flows in the order of their first sight */
+	size_t n;
+	size_t room;                  /* reserved address space, in flows */
+	__u32 *buckets;
+	size_t nbuckets;              /* a power of two */
+	__u64 seed;
+	__u32 epoch;
+	struct flow_count total;      /* sum over all flows */
+};
+
+/* Get ready for as many flows as the maps can ever hold. Memory is touched as flows come.
+ * Returns 0, or -errno with failure filled in. */
+int flows_open(struct flows *flows, const struct bpf_maps *maps, struct failure *failure);
+void flows_close(struct flows *flows);
+
+/*
+ * Read the second level, then the caches, and bring every flow's total up to date. At most what
+ * was sent is ever seen, and a total never goes down; a frame whose flow is just on its way from a
+ * cache to the second level shows up one snapshot later. Returns 0, or -errno with failure filled in.
+ */
+int flows_snapshot(struct flows *flows, const struct bpf_maps *maps, struct failure *failure);
+
+/*
+ * The flows that grew since they were last published, by growth, then by key in the order of
+ * output; they count as published from now on. *list points to an array of n pointers, valid until
+ * the next call. Returns n, or -ENOMEM.
+ */
+long flows_publish(struct flows *flows, struct flow ***list);
+
+/* Order of two keys: interface, then the fields in the order of output. For qsort(3). */
+int flow_key_compare(const struct flow_key *a, const struct flow_key *b);
+
+#endif

@@ -1,0 +1,91 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * The one process that attaches and detaches. It is forked before the first attach, lives in a
+ * session of its own, ignores every signal that can be ignored and outlives the reader: end of
+ * file on its socket means that the reader has gone, in whatever way, and that everything must be
+ * taken down.
+ */
+#ifndef XGUARD_GUARDIAN_H
+#define XGUARD_GUARDIAN_H
+
+#include <sys/types.h>
+#include <linux/types.h>
+
+#include "failure.h"
+#include "netlink.h"
+
+struct guardian {
+	int socket;     /* SOCK_SEQPACKET, close-on-exec; poll it for news; -1: not held */
+	pid_t pid;      /* 0: none */
+};
+
+/* What the guardian must take down beside programs, inherited at the fork. */
+struct guardian_duties {
+	int instances;        /* directory descriptor of tracefs' instances, or -1 */
+	char instance[32];    /* name of the tracing instance to remove there, or empty */
+};
+
+enum attach_mode { ATTACH_AUTO, ATTACH_NATIVE, ATTACH_GENERIC };
+
+/* How an attach went. */
+struct attach_result {
+	enum xdp_mode mode;
+	__u32 program_id;
+	char why_generic[256];    /* "the driver has no native XDP"; empty: asked for, or native */
+	char replaced[128];       /* a note about an xguard's leftover that was removed; or empty */
+};
+
+/* Something happened to a link that carries our program. */
+enum link_event {
+	LINK_IS_DOWN,      /* IFF_UP was cleared; the program stays */
+	LINK_IS_UP,
+	LINK_IS_GONE,      /* deleted, or moved to another network namespace: no longer ours */
+	LINK_IS_TAKEN,     /* another program is attached in place of ours, or none is */
+	LINK_IS_RENAMED,   /* name is the new one */
+};
+
+struct guardian_news {
+	enum link_event event;
+	int ifindex;
+	char name[16];
+	__u32 program_id;  /* LINK_IS_TAKEN: the program that is there now, 0 for none */
+};
+
+/*
+ * Fork the guardian. It keeps CAP_NET_ADMIN, the standard error and what duties name, and closes
+ * other descriptors that it needs not. Returns 0, or -errno.
+ */
+int guardian_start(struct guardian *guardian, const struct guardian_duties *duties,
+		   struct failure *failure);
+
+/*
+ * Attach a loaded program to a link, and say how. mode ATTACH_AUTO is native, and generic where
+ * the driver refuses for whatever reason. A program of another owner is never displaced
+ * (-EBUSY or -EEXIST, failure names it: id, name, mode, holder); a dead xguard's is replaced.
+ * Returns 0, or -errno with failure filled in.
+ */
+int guardian_attach(struct guardian *guardian, const struct link_info *link, int program_fd,
+		    enum attach_mode mode, struct attach_result *result, struct failure *failure);
+
+/*
+ * Detach from one link, or from all (ifindex 0), and wait until the kernel says that our programs
+ * are no longer attached. Returns 0, or -errno with failure filled in (the link and what to run).
+ */
+int guardian_detach(struct guardian *guardian, int ifindex, struct failure *failure);
+
+/*
+ * Read one piece of news, when the socket is readable. Returns 1 with news filled in, 0 when
+ * there is none, -EPIPE when the guardian has died: nobody will detach then but the user.
+ */
+int guardian_news(struct guardian *guardian, struct guardian_news *news);
+
+/* Tell the guardian to end (what is still attached is detached first) and wait for it. */
+void guardian_end(struct guardian *guardian);
+
+/*
+ * The process that answers for xguard's program on this link, in this network namespace: its pid,
+ * 0 when nobody does. (An abstract unix socket that its guardian holds.)
+ */
+pid_t guardian_alive(int ifindex);
+
+#endif

@@ -1,0 +1,51 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* argv to struct options, and the usage text. No system call. */
+#ifndef XGUARD_OPTIONS_H
+#define XGUARD_OPTIONS_H
+
+#include <stddef.h>
+#include <stdio.h>
+#include <linux/types.h>
+
+#include "failure.h"
+#include "guardian.h"
+
+#define INTERFACES_MAX 64
+
+enum action { ACTION_TRACE, ACTION_HELP, ACTION_VERSION, ACTION_USAGE };
+enum trace { TRACE_NONE, TRACE_KERNEL, TRACE_USERSPACE };
+enum format { FORMAT_TEXT, FORMAT_JSON, FORMAT_CSV };
+
+struct options {
+	enum action action;            /* ACTION_USAGE: no arguments at all */
+	enum trace trace;
+	enum format format;
+	enum attach_mode mode;
+	const char *interfaces[INTERFACES_MAX]; /* as given; pointers into argv */
+	size_t ninterfaces;
+	unsigned int protocol;         /* IPPROTO_TCP, _UDP or _ICMP; 0: all */
+	char *filter;                  /* the remaining words joined by blanks, malloced; or NULL */
+	unsigned int by;               /* FIELD_ bits of packet.h */
+	int prefix4, prefix6;          /* -1: whole addresses */
+	const char *output;            /* NULL: standard output */
+	const char *object;            /* NULL: the built-in one */
+	__u64 interval;                /* nanoseconds */
+	__u64 duration;                /* nanoseconds; 0: no end */
+	__u64 count;                   /* 0: no end */
+	unsigned int sample;           /* kernel trace: every Nth frame; 1: all */
+	unsigned int max_flows;        /* 0: by the host's memory */
+	int numeric;
+	int verbose;
+};
+
+/*
+ * Parse a command line. Returns 0, or -EINVAL for misuse (exit status 2) with failure's step empty,
+ * its reason what is wrong and its next step what to write instead.
+ */
+int options_parse(struct options *options, int argc, char **argv, struct failure *failure);
+void options_free(struct options *options);
+
+/* What --help prints. */
+void options_usage(FILE *file);
+
+#endif

@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* The data's way out: a buffer, and a write whose every failure is noticed. */
+#ifndef XGUARD_OUTPUT_H
+#define XGUARD_OUTPUT_H
+
+#include <signal.h>
+#include <stddef.h>
+
+struct failure;
+
+struct output {
+	int fd;
+	int error;                /* errno of the first write that failed; EPIPE: the reader went */
+	const char *name;         /* "standard output" or the file's */
+	size_t len;
+	char buffer[8192];
+};
+
+/* path: a file to create or truncate, or NULL: standard output. Returns 0 or -errno. */
+int output_open(struct output *output, const char *path, struct failure *failure);
+
+/* Append bytes, or formatted text. After an error nothing more is written. */
+void output_bytes(struct output *output, const void *bytes, size_t len);
+void output_text(struct output *output, const char *text);
+void output_format(struct output *output, const char *format, ...)
+	__attribute__((format(printf, 2, 3)));
+
+/*
+ * Write what is buffered. EINTR is tried again, unless *give_up (a count of signals) has reached two.
+ * Returns 0, or -errno of the first failure, kept in error.
+ */
+int output_flush(struct output *output, const volatile sig_atomic_t *give_up);
+
+/* Flush and close; a failure of close counts too. Returns 0 or -errno. */
+int output_close(struct output *output, const volatile sig_atomic_t *give_up);
+
+#endif

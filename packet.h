@@ -1,0 +1,166 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * The records that the XDP program (xdp_prog.c) and the binary share. Both sides are built from
+ * this file; every size and offset that either relies on is asserted at its end.
+ */
+#ifndef XGUARD_PACKET_H
+#define XGUARD_PACKET_H
+
+#include <linux/types.h>
+#include <stddef.h>
+
+/* Changes whenever a record below does; --object refuses an object that has another one. */
+#define XGUARD_ABI 0x78670001u
+
+/*
+ * Which fields a key has. The same bits say which fields make a flow (config.by), what a frame
+ * had (flow_key.present) and which columns are shown. The order is the order of output.
+ */
+#define FIELD_ETH_TYPE (1u << 0)
+#define FIELD_VLAN     (1u << 1)
+#define FIELD_SRC_IP   (1u << 2)
+#define FIELD_SRC_PORT (1u << 3)
+#define FIELD_DST_IP   (1u << 4)
+#define FIELD_DST_PORT (1u << 5)
+#define FIELD_PROTOCOL (1u << 6)
+#define FIELD_IPV6     (1u << 7) /* only in present: the addresses are 16 bytes, not 4 */
+
+#define FIELDS_DEFAULT (FIELD_ETH_TYPE | FIELD_SRC_IP | FIELD_PROTOCOL)
+#define FIELDS_ALL     0x7fu
+
+/*
+ * What makes a flow, in six words of 64 bits. A field that is absent, or that config.by leaves
+ * out, is zero and has no bit in present, so that equal flows have equal bytes. An IPv4 address
+ * stands in the first four bytes of its sixteen.
+ *
+ *	word 0, 1   source address        word 4   ports, Ethernet type, VLAN
+ *	word 2, 3   destination address   word 5   link, protocol, present, generation
+ */
+struct flow_key {
+	__u8 src_ip[16];   /* network byte order */
+	__u8 dst_ip[16];   /* network byte order */
+	__be16 src_port;   /* network byte order */
+	__be16 dst_port;   /* network byte order */
+	__be16 eth_type;   /* network byte order; the inner one behind tags; 0: an 802.3 length */
+	__u16 vlan;        /* host byte order, the outer tag's 12 bits */
+	__u32 ifindex;     /* host byte order, the link that the program was attached to */
+	__u8 protocol;     /* of IPv4, or behind IPv6's extension headers */
+	__u8 present;      /* FIELD_ */
+	__u16 generation;  /* of a cache slot, odd while it changes; 0 in every other place */
+};
+
+struct flow_count {
+	__u64 packets;
+	__u64 bytes;       /* lengths of the frames without FCS */
+};
+
+/* One slot of a CPU's cache: a cache line. packets == 0: never used. */
+struct flow_slot {
+	struct flow_key key;
+	struct flow_count count;
+};
+
+/* What one link's program counted on one CPU, a cache line. Element link * cpus + cpu. */
+struct link_count {
+	struct flow_count matched;      /* kernel trace: frames that the filter let through */
+	struct flow_count unattributed; /* userspace trace: frames that no flow could hold */
+	__u64 lines;                    /* kernel trace: frames for which a line was asked for */
+	__u64 unprinted;                /* of those, where bpf_trace_printk returned an error */
+	__u64 reserved[2];
+};
+
+/* How a link's frames begin, from its ARPHRD_ type. */
+#define LINK_ETHERNET 0u
+#define LINK_IP       1u /* no header before IP: tun, WireGuard, PPP, GRE */
+#define LINK_UNKNOWN  2u /* frames are counted, not decoded */
+
+/*
+ * The configuration of one program, in its frozen .rodata: constants to the verifier, which
+ * prunes the branches that they rule out (since Linux 5.5).
+ */
+struct config {
+	__u32 version;         /* XGUARD_ABI, written by the compiler, checked by the loader */
+	__u32 ifindex;
+	__u32 link;            /* this program's row of the links map */
+	__u32 link_type;       /* LINK_ */
+	__u32 kernel_trace;    /* 1: print a line a frame, 0: count flows */
+	__u32 by;              /* FIELD_ bits that make a flow */
+	__u32 filtered;        /* 1: match() decides which frames count */
+	__u32 frags;           /* 1: frames may have fragments, ask the kernel for their length */
+	__u32 cpus;            /* CPUs that the cache and the links map have room for */
+	__u32 slot_bits;       /* log2 of the cache's slots a CPU */
+	__u32 sample;          /* kernel trace: a line for every Nth matching frame of a CPU */
+	__u32 prefixed;        /* 1: addresses are cut to src_mask */
+	__u64 multiplier[6];   /* of the cache's hash, odd and random, one a word of the key */
+	__u8 mask4[4];         /* of IPv4 addresses, network byte order */
+	__u8 pad[4];
+	__u8 mask6[16];        /* of IPv6 addresses, network byte order */
+	char format[32];       /* of the kernel trace's line, with the run's marker in it */
+};
+
+/*
+ * The line that the kernel trace prints, behind its marker: three words in hexadecimal, as much
+ * as bpf_trace_printk takes.
+ *
+ *	63           48 47      40 39     32 31                        0
+ *	| Ethernet type | protocol | present |          ifindex         |   host byte order
+ *	| source address, bytes 0 to 7, the first one uppermost         |
+ *	| source address, bytes 8 to 15                                 |
+ */
+#define TRACE_FORMAT "%s %%llx %%llx %%llx\n" /* snprintf makes config.format of it */
+#define TRACE_MARKER_LEN 10                   /* "xg" and eight hexadecimal digits */
+
+#define CHAIN_MAX 8
+
+/*
+ * One frame, on the XDP program's stack: what decode() found, and what match() may look at.
+ * What only a filter needs is filled in when config.filtered says so.
+ */
+struct packet {
+	struct flow_key key;   /* every field that was found, whatever config.by says; no masks */
+#ifdef __bpf__
+	void *data;            /* the frame's first byte, Ethernet header and tags included */
+	void *data_end;
+#else
+	__u64 data;
+	__u64 data_end;
+#endif
+	__u32 length;          /* bytes of the frame, without FCS, fragments included */
+	__u16 network;         /* offset of the IPv4, IPv6 or ARP header; 0 where there is none */
+	__u16 transport;       /* offset of the header behind IP; 0: none, or a later fragment */
+	__u8 chain[CHAIN_MAX]; /* next-header values met, in order, the final protocol included */
+	__u32 chain_len;
+	__u32 reserved;
+	__u64 scratch[16];     /* match() may write here */
+};
+
+#define PACKET_ASSERT(type, member, offset) \
+	_Static_assert(offsetof(struct type, member) == (offset), #type "." #member)
+
+_Static_assert(sizeof(struct flow_key) == 48, "flow_key");
+PACKET_ASSERT(flow_key, dst_ip, 16);
+PACKET_ASSERT(flow_key, src_port, 32);
+PACKET_ASSERT(flow_key, eth_type, 36);
+PACKET_ASSERT(flow_key, vlan, 38);
+PACKET_ASSERT(flow_key, ifindex, 40);
+PACKET_ASSERT(flow_key, protocol, 44);
+PACKET_ASSERT(flow_key, present, 45);
+PACKET_ASSERT(flow_key, generation, 46);
+_Static_assert(sizeof(struct flow_count) == 16, "flow_count");
+_Static_assert(sizeof(struct flow_slot) == 64, "flow_slot");
+PACKET_ASSERT(flow_slot, count, 48);
+_Static_assert(sizeof(struct link_count) == 64, "link_count");
+PACKET_ASSERT(link_count, unattributed, 16);
+PACKET_ASSERT(link_count, lines, 32);
+_Static_assert(sizeof(struct config) == 152, "config");
+PACKET_ASSERT(config, multiplier, 48);
+PACKET_ASSERT(config, mask6, 104);
+PACKET_ASSERT(config, format, 120);
+_Static_assert(sizeof(struct packet) == 216, "packet");
+PACKET_ASSERT(packet, data, 48);
+PACKET_ASSERT(packet, data_end, 56);
+PACKET_ASSERT(packet, length, 64);
+PACKET_ASSERT(packet, chain, 72);
+PACKET_ASSERT(packet, scratch, 88);
+
+#endif

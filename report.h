@@ -1,0 +1,61 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Flows, packets and summaries as text, JSON and CSV: three writers over one table of fields, so
+ * that names and order cannot drift.
+ */
+#ifndef XGUARD_REPORT_H
+#define XGUARD_REPORT_H
+
+#include <stddef.h>
+#include <linux/types.h>
+
+#include "flows.h"
+#include "options.h"
+#include "output.h"
+#include "trace_pipe.h"
+
+struct report_link {
+	int ifindex;
+	char name[16];
+};
+
+struct report {
+	enum format format;
+	enum trace trace;
+	unsigned int by;                 /* FIELD_ bits that are shown */
+	int prefix4, prefix6;            /* -1: none */
+	int numeric;
+	int show_interface;              /* text: more than one link */
+	__s64 realtime_offset;           /* nanoseconds: CLOCK_REALTIME - CLOCK_MONOTONIC */
+	const struct report_link *links;
+	size_t nlinks;
+};
+
+/* What a link's run came to. */
+struct report_summary {
+	const char *interface;
+	__u64 nanoseconds;               /* from the attach to the detach */
+	struct flow_count counted;       /* frames that matched, unattributed ones included */
+	__u64 flows;                     /* userspace trace */
+	struct flow_count unattributed;
+	__u64 lines, lost;               /* kernel trace */
+};
+
+/* CSV: the header row. Others: nothing. */
+void report_begin(const struct report *report, struct output *out);
+
+/* One flow's line, at CLOCK_MONOTONIC time now (nanoseconds). */
+void report_flow(const struct report *report, struct output *out, const struct flow *flow,
+		 __u64 now);
+
+/* One line of the kernel trace. */
+void report_packet(const struct report *report, struct output *out, const struct trace_line *line);
+
+/*
+ * The summary of one link, at time now: in JSON a record in out. In text and CSV a sentence for
+ * standard error, without newline, in text (size bytes); empty for JSON.
+ */
+void report_summary(const struct report *report, struct output *out,
+		    const struct report_summary *summary, __u64 now, char *text, size_t size);
+
+#endif
