@@ -1,0 +1,72 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+# make            build xguard, a static binary
+# make check      run the tests (those under tests/system need root)
+# make bench      measure; make demo: a tour on a veth pair (both need root)
+# make install    to $(DESTDIR)$(PREFIX)
+VERSION := 0.1.0
+
+PREFIX ?= /usr/local
+SBINDIR ?= $(PREFIX)/sbin
+MANDIR ?= $(PREFIX)/share/man
+
+MULTIARCH := $(shell $(CC) -print-multiarch 2>/dev/null)
+HEADERS := $(addprefix -idirafter ,/usr/include $(wildcard /usr/include/$(MULTIARCH)))
+CLANG ?= clang
+STRIP ?= strip
+ifeq ($(origin CC),default)
+CC := $(if $(shell command -v musl-gcc),musl-gcc,cc)
+endif
+
+CFLAGS ?= -Os -g
+BPF_CFLAGS ?= -O2 -g0
+WARNINGS := -Wall -Wextra -Wmissing-prototypes -Wstrict-prototypes -Wshadow -Wvla
+XCFLAGS := -std=gnu11 $(WARNINGS) -ffunction-sections -fdata-sections -fno-asynchronous-unwind-tables \
+	-D_GNU_SOURCE -DXGUARD_VERSION='"$(VERSION)"' -I. $(HEADERS)
+XLDFLAGS := -static -no-pie -Wl,--gc-sections -Wl,--build-id=none -Wl,-z,norelro -Wl,-z,noseparate-code
+
+SRCS := xguard.c options.c report.c output.c names.c flows.c trace_pipe.c guardian.c hints.c filter.c \
+	bpf_load.c bpf_elf.c bpf.c netlink.c failure.c
+OBJS := $(SRCS:%.c=build/%.o) build/object.o
+UNITS := $(patsubst tests/unit/%.c,build/tests/%.t,$(wildcard tests/unit/*.c))
+SANITIZED := $(UNITS:%.t=%.sanitized.t)
+
+Q := $(if $(V),,@)
+say = $(if $(V),,@echo "  $(1)	$@")
+
+all: xguard
+
+xguard: $(OBJS)
+	$(call say,LD)
+	$(Q)$(CC) $(CFLAGS) $(XLDFLAGS) $(LDFLAGS) -o build/xguard.debug $^
+	$(Q)$(STRIP) -s -R .comment -R '.note*' -o $@ build/xguard.debug
+
+build/%.o: %.c Makefile | build/tests
+	$(call say,CC)
+	$(Q)$(CC) $(CPPFLAGS) $(CFLAGS) $(XCFLAGS) -MMD -MP -c -o $@ $<
+
+build/xdp_prog.o: xdp_prog.c Makefile | build/tests
+	$(call say,CLANG)
+	$(Q)$(CLANG) -target bpf -mcpu=v2 $(BPF_CFLAGS) $(WARNINGS) $(HEADERS) -MMD -MP -c -o $@ $<
+
+build/object.o: object.S build/xdp_prog.o | build/tests
+	$(call say,AS)
+	$(Q)$(CC) -c -o $@ $<
+
+build/tests/%.t: tests/unit/%.c Makefile | build/tests
+	$(call say,CC)
+	$(Q)$(CC) $(CPPFLAGS) $(CFLAGS) $(XCFLAGS) -Itests -static -MMD -MP -o $@ $<
+
+build/tests/%.sanitized.t: tests/unit/%.c Makefile | build/tests
+	$(call say,CC)
+	$(Q)gcc $(XCFLAGS) -g -O1 -fsanitize=address,undefined -fno-sanitize-recover=all -Itests \
+		-MMD -MP -o $@ $<
+
+build/tests:
+	$(Q)mkdir -p $@
+
+clean:
+	$(Q)rm -rf build xguard
+
+.PHONY: all clean
+.SECONDARY:
+-include $(wildcard build/*.d build/tests/*.d)
