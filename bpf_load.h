@@ -14,7 +14,7 @@ struct failure;
 struct bpf_maps {
 	int cache;                  /* ARRAY, mmapable: struct flow_slot [cpus << slot_bits] */
 	int flows;                  /* HASH: struct flow_key to struct flow_count */
-	int links;                  /* ARRAY, mmapable: struct link_count [links * cpus] */
+	int links;                  /* ARRAY, mmapable: struct link_count [nlinks * (cpus + 1)] */
 	unsigned int cpus;          /* possible CPUs of this kernel */
 	unsigned int slot_bits;     /* log2 of cache slots a CPU */
 	unsigned int max_flows;     /* entries of flows */

@@ -60,7 +60,11 @@ struct flow_slot {
 	struct flow_count count;
 };
 
-/* What one link's program counted on one CPU, a cache line. Element link * cpus + cpu. */
+/*
+ * What one link's program counted on one CPU, a cache line: element link * (cpus + 1) + cpu. The last
+ * row of a link is for CPUs whose number is beyond cpus (the numbers may have gaps): it is shared,
+ * and added to atomically.
+ */
 struct link_count {
 	struct flow_count matched;      /* kernel trace: frames that the filter let through */
 	struct flow_count unattributed; /* userspace trace: frames that no flow could hold */
@@ -87,7 +91,7 @@ struct config {
 	__u32 by;              /* FIELD_ bits that make a flow */
 	__u32 filtered;        /* 1: match() decides which frames count */
 	__u32 frags;           /* 1: frames may have fragments, ask the kernel for their length */
-	__u32 cpus;            /* CPUs that the cache and the links map have room for */
+	__u32 cpus;            /* CPUs that have slots of the cache and a row of the links map */
 	__u32 slot_bits;       /* log2 of the cache's slots a CPU */
 	__u32 sample;          /* kernel trace: a line for every Nth matching frame of a CPU */
 	__u32 prefixed;        /* 1: addresses are cut to src_mask */
@@ -109,6 +113,7 @@ struct config {
  */
 #define TRACE_FORMAT "%s %%llx %%llx %%llx\n" /* snprintf makes config.format of it */
 #define TRACE_MARKER_LEN 10                   /* "xg" and eight hexadecimal digits */
+#define TRACE_FORMAT_SIZE (TRACE_MARKER_LEN + 17) /* its NUL included: the helper wants it exact */
 
 #define CHAIN_MAX 8
 
