@@ -33,7 +33,7 @@
 /* The low LEN (16, 32, 64) bits of DST to or from TYPE: BPF_TO_BE, BPF_TO_LE. Clears the others. */
 #define BPF_ENDIAN(TYPE, DST, LEN) BPF_RAW_INSN(BPF_ALU | BPF_END | BPF_SRC(TYPE), DST, 0, 0, LEN)
 
-/* DST = 64-bit constant, a map by its descriptor, OFF bytes into the value of a map of one entry. */
+/* DST = 64-bit constant; a map, by its descriptor; OFF bytes into the value of a one-entry map. */
 #define BPF_LD_IMM64_RAW(DST, SRC, LOW, HIGH)                                                      \
 	BPF_RAW_INSN(BPF_LD | BPF_DW | BPF_IMM, DST, SRC, 0, LOW), BPF_RAW_INSN(0, 0, 0, 0, HIGH)
 #define BPF_LD_IMM64(DST, IMM)                                                                     \
@@ -58,7 +58,7 @@
 	BPF_RAW_INSN(BPF_JMP32 | BPF_OP(OP) | BPF_K, DST, 0, OFF, IMM)
 #define BPF_JMP_A(OFF) BPF_RAW_INSN(BPF_JMP | BPF_JA, 0, 0, OFF, 0)
 
-/* Call a helper by its BPF_FUNC_ number, or a subprogram DISTANCE instructions from the next one. */
+/* Call a helper by its BPF_FUNC_ number; a subprogram DISTANCE instructions from the next one. */
 #define BPF_EMIT_CALL(FUNC) BPF_RAW_INSN(BPF_JMP | BPF_CALL, 0, 0, 0, FUNC)
 #define BPF_CALL_REL(DISTANCE) BPF_RAW_INSN(BPF_JMP | BPF_CALL, 0, BPF_PSEUDO_CALL, 0, DISTANCE)
 #define BPF_EXIT_INSN() BPF_RAW_INSN(BPF_JMP | BPF_EXIT, 0, 0, 0, 0)
