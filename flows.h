@@ -29,6 +29,8 @@ struct flows {
 	__u64 seed;
 	__u32 epoch;
 	struct flow_count total;      /* sum over all flows */
+	struct flow **list;           /* of flows_publish() */
+	size_t list_room;
 };
 
 /* Get ready for as many flows as the maps can ever hold. Memory is touched as flows come.

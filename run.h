@@ -1,0 +1,75 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* Everything that one run holds, from the first look at its links to the last detach. */
+#ifndef XGUARD_RUN_H
+#define XGUARD_RUN_H
+
+#include <signal.h>
+#include <stddef.h>
+#include <linux/types.h>
+
+#include "bpf_load.h"
+#include "flows.h"
+#include "guardian.h"
+#include "netlink.h"
+#include "options.h"
+#include "output.h"
+#include "report.h"
+#include "trace_pipe.h"
+
+/* One link that is traced. */
+struct run_link {
+	struct link_info info;
+	int program;              /* descriptor of its program; -1: not held */
+	int attached;
+	struct attach_result how;
+};
+
+struct run {
+	struct options options;
+	struct output output;
+	struct report report;
+	struct report_link names[INTERFACES_MAX];
+	struct run_link links[INTERFACES_MAX];
+	size_t nlinks;
+	void *object;             /* of --object; NULL: the built-in one */
+	struct bpf_program program;
+	struct bpf_maps maps;
+	struct flows flows;
+	struct trace_pipe trace;
+	struct guardian guardian;
+	char note[256];           /* of the kernel trace's start */
+	__u64 attached_at;        /* CLOCK_MONOTONIC nanoseconds, when the last link was attached */
+	__u64 ended_at;           /* when the detach was done; 0: not yet */
+	__u64 lines;              /* kernel trace: written */
+	__u64 lines_read[INTERFACES_MAX]; /* kernel trace: read from the pipe, by link */
+	__u64 frames;             /* userspace trace: at the last look, over all links */
+	int failed;               /* the exit status will be 1 */
+};
+
+/* CLOCK_MONOTONIC in nanoseconds. */
+__u64 run_now(void);
+
+/*
+ * Do all that comes before the loop: look the links up, make maps and programs, open the trace,
+ * fork the guardian, attach. attached() is called after each attach. Returns 0, or -errno with
+ * failure filled in; run_close() is due in both cases.
+ */
+int run_open(struct run *run, void (*attached)(const struct run *run, const struct run_link *link),
+	     struct failure *failure);
+
+/*
+ * Detach from every link, and wait until no CPU runs our program any more: what the maps hold
+ * afterwards is final. Returns 0, or -errno with failure filled in.
+ */
+int run_detach(struct run *run, struct failure *failure);
+
+/* Release what is held, in the reverse order. */
+void run_close(struct run *run);
+
+/* The link with this index, or NULL. */
+struct run_link *run_link_of(struct run *run, int ifindex);
+
+/* Sum of a link's counters over all CPUs. */
+void run_link_counts(const struct run *run, size_t link, struct link_count *sum);
+
+#endif

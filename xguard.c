@@ -1,0 +1,431 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <time.h>
+#include <unistd.h>
+#include <linux/if.h>
+
+#include "filter.h"
+#include "run.h"
+
+#define NEVER UINT64_MAX
+#define DRAIN_NS 20000000ull /* the trace is read this often, whatever poll says of it */
+
+static volatile sig_atomic_t stops;   /* signals that ask for the end */
+static volatile sig_atomic_t asked;   /* SIGUSR1: the summary so far */
+
+static void on_signal(int number)
+{
+	if (number == SIGUSR1)
+		asked = 1;
+	else
+		stops++;
+}
+
+static void catch_signals(sigset_t *caught)
+{
+	static const int numbers[] = { SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGUSR1 };
+	struct sigaction action = { .sa_handler = on_signal }, old;
+
+	signal(SIGPIPE, SIG_IGN); /* a write says EPIPE */
+	sigemptyset(caught);
+	for (size_t i = 0; i < sizeof(numbers) / sizeof(numbers[0]); i++) {
+		if (numbers[i] == SIGHUP && !sigaction(SIGHUP, NULL, &old) &&
+		    old.sa_handler == SIG_IGN)
+			continue; /* nohup(1) */
+		sigaction(numbers[i], &action, NULL);
+		sigaddset(caught, numbers[i]);
+	}
+}
+
+/*
+ * Descriptors 0 to 2 are never ours: where one is closed, something that cannot be read or written
+ * takes its place.
+ */
+static void hold_standard_descriptors(void)
+{
+	int fd;
+
+	do
+		fd = epoll_create1(0);
+	while (fd >= 0 && fd <= STDERR_FILENO);
+	if (fd > STDERR_FILENO)
+		close(fd);
+}
+
+static void complain(const struct failure *failure)
+{
+	fprintf(stderr, "xguard: %s%s%s\n", failure->step, failure->step[0] ? ": " : "",
+		failure->reason);
+	if (failure->next[0])
+		fprintf(stderr, "xguard: %s\n", failure->next);
+}
+
+static void say_attached(const struct run *run, const struct run_link *link)
+{
+	const struct attach_result *how = &link->how;
+	const char *name = link->info.name;
+
+	fprintf(stderr, "xguard: attached to %s (%s%s%s, program id %u); press Ctrl+C to stop\n",
+		name, xdp_mode_name(how->mode), how->why_generic[0] ? ": " : "", how->why_generic,
+		how->program_id);
+	if (how->replaced[0])
+		fprintf(stderr, "xguard: %s: %s\n", name, how->replaced);
+	if (!(link->info.flags & IFF_UP))
+		fprintf(stderr, "xguard: %s: the link is down; its frames count once it is up\n",
+			name);
+	if (how->mode == XDP_MODE_GENERIC)
+		fprintf(stderr, "xguard: %s: generic mode comes after GRO: "
+			"a frame may be several that arrived as one\n", name);
+	if (run->note[0] && link == &run->links[run->nlinks - 1])
+		fprintf(stderr, "xguard: %s\n", run->note);
+}
+
+/* What a link came to so far. */
+static void summarize(struct run *run, size_t i, struct report_summary *summary)
+{
+	const struct flow *flow;
+	struct link_count sum;
+
+	run_link_counts(run, i, &sum);
+	memset(summary, 0, sizeof(*summary));
+	summary->interface = run->links[i].info.name;
+	summary->nanoseconds = (run->ended_at ? run->ended_at : run_now()) - run->attached_at;
+	summary->counted = sum.matched;
+	if (run->options.trace == TRACE_KERNEL) {
+		summary->lines = run->lines;
+		summary->lost = sum.lines > run->lines_read[i] ? sum.lines - run->lines_read[i] : 0;
+		return;
+	}
+	summary->unattributed = sum.unattributed;
+	summary->counted = sum.unattributed;
+	for (flow = run->flows.flow; flow < run->flows.flow + run->flows.n; flow++) {
+		if ((int)flow->key.ifindex != run->links[i].info.ifindex)
+			continue;
+		summary->flows++;
+		summary->counted.packets += flow->total.packets;
+		summary->counted.bytes += flow->total.bytes;
+	}
+}
+
+/* The summaries of all links, on standard error, and in out (JSON) unless it is NULL. */
+static void print_summaries(struct run *run, struct output *out)
+{
+	struct report_summary summary;
+	char text[256];
+
+	for (size_t i = 0; i < run->nlinks; i++) {
+		summarize(run, i, &summary);
+		report_summary(&run->report, out, &summary, run_now(), text, sizeof(text));
+		if (!out || run->options.format != FORMAT_JSON)
+			fprintf(stderr, "xguard: %s\n", text);
+	}
+}
+
+/* Userspace trace: read the maps, write what grew. Returns 0 or -errno. */
+static int publish(struct run *run, struct failure *failure)
+{
+	struct flow **list;
+	__u64 now = run_now();
+	long n;
+	int err;
+
+	err = flows_snapshot(&run->flows, &run->maps, failure);
+	if (err)
+		return err;
+	run->frames = run->flows.total.packets;
+	n = flows_publish(&run->flows, &list);
+	if (n < 0)
+		return fail(failure, -n, "sort %zu flows", run->flows.n);
+	for (long i = 0; i < n; i++)
+		report_flow(&run->report, &run->output, list[i], now);
+	output_flush(&run->output, &stops);
+	return 0;
+}
+
+/* Kernel trace: one line that was read. A result other than 0 ends the reading. */
+static int take_line(const struct trace_line *line, void *context)
+{
+	struct run *run = context;
+	struct run_link *link = run_link_of(run, line->key.ifindex);
+
+	if (!link)
+		return 0;
+	run->lines_read[link - run->links]++;
+	if (run->options.count && run->lines == run->options.count)
+		return 0;
+	run->lines++;
+	report_packet(&run->report, &run->output, line);
+	return run->output.error;
+}
+
+static int drain(struct run *run, struct failure *failure)
+{
+	__u64 lost = 0;
+	int n = trace_pipe_read(&run->trace, take_line, run, &lost);
+
+	if (n < 0)
+		return fail(failure, -n, "read trace_pipe");
+	output_flush(&run->output, &stops);
+	return 0;
+}
+
+/* What the guardian says of a link that we trace. Returns 0, or -1: the run is over. */
+static int hear(struct run *run, const struct guardian_news *news, struct failure *failure)
+{
+	struct run_link *link = run_link_of(run, news->ifindex);
+	const char *name = link ? link->info.name : news->name;
+
+	switch (news->event) {
+	case LINK_IS_DOWN:
+		fprintf(stderr, "xguard: %s: the link went down; still attached\n", name);
+		return 0;
+	case LINK_IS_UP:
+		fprintf(stderr, "xguard: %s: the link is up\n", name);
+		return 0;
+	case LINK_IS_RENAMED:
+		fprintf(stderr, "xguard: %s: the link is now called %s; still attached\n", name,
+			news->name);
+		return 0;
+	case LINK_IS_GONE:
+		fail(failure, 0, "%s", name);
+		fail_reason(failure, "the link is gone from this network namespace");
+		break;
+	case LINK_IS_TAKEN:
+		fail(failure, 0, "%s", name);
+		if (news->program_id)
+			fail_reason(failure, "another program took our place (id %u)",
+				    news->program_id);
+		else
+			fail_reason(failure, "our program was detached by someone else");
+		break;
+	}
+	if (link)
+		link->attached = 0;
+	return -1;
+}
+
+static int hear_all(struct run *run, struct failure *failure)
+{
+	struct guardian_news news;
+	int got;
+
+	while ((got = guardian_news(&run->guardian, &news)) > 0)
+		if (hear(run, &news, failure))
+			return -1;
+	if (got < 0) {
+		fail(failure, 0, "the process that detaches has died");
+		fail_reason(failure, "the program stays attached");
+		return fail_next(failure, "run: ip link set dev %s xdp off, for each link; "
+				 "or start xguard on it again, which replaces it",
+				 run->links[0].info.name);
+	}
+	return 0;
+}
+
+/* Wait for the trace, the guardian, the output's reader, a signal or the time. */
+static int wait_for_something(struct run *run, const sigset_t *caught, __u64 until,
+			      struct failure *failure)
+{
+	struct pollfd fds[3] = {
+		{ .fd = run->guardian.socket, .events = POLLIN },
+		{ .fd = run->output.fd },
+		{ .fd = run->trace.pipe, .events = POLLIN },
+	};
+	__u64 now = run_now(), pause = until > now ? until - now : 0;
+	struct timespec timeout = { pause / 1000000000, pause % 1000000000 };
+	sigset_t old;
+	int n = 0;
+
+	sigprocmask(SIG_BLOCK, caught, &old);
+	if (!stops && !asked)
+		n = ppoll(fds, 3, until == NEVER ? NULL : &timeout, &old);
+	sigprocmask(SIG_SETMASK, &old, NULL);
+	if (n <= 0)
+		return 0;
+	if (fds[1].revents & (POLLERR | POLLHUP))
+		run->output.error = run->output.error ? run->output.error : EPIPE;
+	return fds[0].revents ? hear_all(run, failure) : 0;
+}
+
+static int enough(const struct run *run)
+{
+	if (!run->options.count)
+		return 0;
+	return (run->options.trace == TRACE_KERNEL ? run->lines : run->frames) >=
+	       run->options.count;
+}
+
+/* From the attach until something ends the run. Returns 0, or -1 with failure filled in. */
+static int loop(struct run *run, const sigset_t *caught, struct failure *failure)
+{
+	int kernel = run->options.trace == TRACE_KERNEL, err = 0;
+	__u64 period = kernel ? DRAIN_NS : run->options.interval;
+	__u64 next = run->attached_at + period, now;
+	__u64 end = run->options.duration ? run->attached_at + run->options.duration : NEVER;
+
+	while (!err && !stops && !run->output.error && !enough(run)) {
+		err = wait_for_something(run, caught, next < end ? next : end, failure);
+		if (err)
+			break;
+		if (asked) {
+			asked = 0;
+			print_summaries(run, NULL);
+		}
+		now = run_now();
+		if (now >= end)
+			break;
+		if (kernel)
+			err = drain(run, failure);
+		else if (now >= next)
+			err = publish(run, failure);
+		if (now >= next)
+			next += ((now - next) / period + 1) * period;
+	}
+	return err;
+}
+
+/* Detach, then the rest of the data and the summary. */
+static void finish(struct run *run)
+{
+	struct failure failure;
+	int err;
+
+	if (run_detach(run, &failure)) {
+		complain(&failure);
+		run->failed = 1;
+	}
+	if (stops > 1)
+		return;
+	err = run->options.trace == TRACE_KERNEL ? drain(run, &failure) : publish(run, &failure);
+	if (err) {
+		complain(&failure);
+		run->failed = 1;
+	}
+	print_summaries(run, &run->output);
+}
+
+static void close_output(struct run *run)
+{
+	int err = output_close(&run->output, &stops);
+
+	if (!err || err == -EPIPE || stops > 1)
+		return;
+	fprintf(stderr, "xguard: %s: %s\n", run->output.name, strerror(-err));
+	run->failed = 1;
+}
+
+static void prepare_report(struct run *run)
+{
+	struct timespec real;
+
+	clock_gettime(CLOCK_REALTIME, &real);
+	run->report = (struct report){
+		.format = run->options.format,
+		.trace = run->options.trace,
+		.by = run->options.by | FIELD_ETH_TYPE,
+		.prefix4 = run->options.prefix4,
+		.prefix6 = run->options.prefix6,
+		.numeric = run->options.numeric,
+		.show_interface = run->options.ninterfaces > 1,
+		.realtime_offset = real.tv_sec * 1000000000ll + real.tv_nsec - (__s64)run_now(),
+		.links = run->names, /* nlinks: once they are known */
+	};
+}
+
+static int trace(struct run *run)
+{
+	struct failure failure;
+	sigset_t caught;
+
+	catch_signals(&caught);
+	prepare_report(run);
+	if (output_open(&run->output, run->options.output, &failure)) {
+		complain(&failure);
+		return 1;
+	}
+	if (run_open(run, say_attached, &failure)) {
+		complain(&failure);
+		run->failed = 1;
+		if (run_detach(run, &failure))
+			complain(&failure);
+	} else {
+		run->report.nlinks = run->nlinks;
+		report_begin(&run->report, &run->output);
+		output_flush(&run->output, &stops);
+		run->failed = loop(run, &caught, &failure) != 0;
+		if (run->failed)
+			complain(&failure);
+		finish(run);
+	}
+	close_output(run);
+	run_close(run);
+	return run->failed;
+}
+
+/* A filter that does not parse is misuse: found before any privilege is needed. Returns 0 or -1. */
+static int compile(const struct options *options, struct filter *filter)
+{
+	struct failure failure;
+	int err = filter_compile(filter, options->filter, options->protocol, LINK_ETHERNET);
+
+	if (!err)
+		return 0;
+	fail(&failure, 0, "filter");
+	fail_reason(&failure, "%s", err == -ENOMEM ? strerror(ENOMEM) : filter->error);
+	if (filter->column && options->filter)
+		fail_next(&failure, "%.*s>>> %s", filter->column - 1, options->filter,
+			  options->filter + filter->column - 1);
+	complain(&failure);
+	return -1;
+}
+
+/* -d: no link and no privilege is needed; a link of the Ethernet kind is assumed. */
+static int dump(const struct filter *filter)
+{
+	filter_dump(filter, stdout);
+	return fflush(stdout) || ferror(stdout);
+}
+
+int main(int argc, char **argv)
+{
+	static struct run run = {
+		.guardian = { .socket = -1 },
+		.trace = { .pipe = -1, .instances = -1 },
+		.maps = { .cache = -1, .flows = -1, .links = -1 },
+	};
+	struct failure failure;
+	struct filter filter;
+
+	hold_standard_descriptors();
+	if (options_parse(&run.options, argc, argv, &failure)) {
+		complain(&failure);
+		return 2;
+	}
+	switch (run.options.action) {
+	case ACTION_HELP:
+		options_usage(stdout);
+		return fflush(stdout) || ferror(stdout);
+	case ACTION_VERSION:
+		puts("xguard " XGUARD_VERSION);
+		return fflush(stdout) || ferror(stdout);
+	case ACTION_USAGE:
+		options_usage(stderr);
+		return 2;
+	case ACTION_DUMP:
+	case ACTION_TRACE:
+		break;
+	}
+	if (compile(&run.options, &filter))
+		return 2;
+	if (run.options.action == ACTION_DUMP)
+		return dump(&filter);
+	filter_free(&filter);
+	return trace(&run);
+}
