@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* Ethernet types and protocols to names and back, addresses to text. No system call. */
+/* Fields, Ethernet types and protocols to names and back, addresses to text. No system call. */
 #ifndef XGUARD_NAMES_H
 #define XGUARD_NAMES_H
 
@@ -9,6 +9,10 @@
 /* Room for any text that the functions below write, its NUL included. */
 #define NAME_LEN    16
 #define ADDRESS_LEN 50 /* an IPv6 address and "/128" */
+
+/* The names of the fields, by the number of their FIELD_ bit: "eth_type" is field_names[0]. */
+#define FIELD_NAMES 7
+extern const char *const field_names[FIELD_NAMES];
 
 /*
  * The name of an Ethernet type in host byte order: "IPv4", "ARP", "802.3" below 0x600, else (or

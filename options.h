@@ -12,12 +12,13 @@
 
 #define INTERFACES_MAX 64
 
-enum action { ACTION_TRACE, ACTION_HELP, ACTION_VERSION, ACTION_USAGE };
+enum action { ACTION_TRACE, ACTION_DUMP, ACTION_HELP, ACTION_VERSION, ACTION_USAGE };
 enum trace { TRACE_NONE, TRACE_KERNEL, TRACE_USERSPACE };
 enum format { FORMAT_TEXT, FORMAT_JSON, FORMAT_CSV };
 
 struct options {
-	enum action action;            /* ACTION_USAGE: no arguments at all */
+	enum action action;            /* ACTION_USAGE: no arguments at all; ACTION_DUMP: -d, which
+	                                * needs no interface and no trace */
 	enum trace trace;
 	enum format format;
 	enum attach_mode mode;
@@ -39,7 +40,7 @@ struct options {
 };
 
 /*
- * Parse a command line. Returns 0, or -EINVAL for misuse (exit status 2) with failure's step empty,
+ * Parse a command line; argv is reordered (words that are no options go last). Returns 0, or -EINVAL for misuse (exit status 2) with failure's step empty,
  * its reason what is wrong and its next step what to write instead.
  */
 int options_parse(struct options *options, int argc, char **argv, struct failure *failure);
