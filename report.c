@@ -1,0 +1,590 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include <endian.h>
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+
+#include "names.h"
+#include "report.h"
+
+#define SECOND 1000000000ull
+
+/* Which lines a column is in. */
+#define FLOW    (1u << 0)
+#define PACKET  (1u << 1)
+#define SUMMARY_USERSPACE (1u << 2)
+#define SUMMARY_KERNEL    (1u << 3)
+#define SUMMARY (SUMMARY_USERSPACE | SUMMARY_KERNEL)
+
+/* One line to be: the parts that its columns take their values from. */
+struct record {
+	const struct report *report;
+	unsigned int kind;
+	const char *event;
+	__u64 time;                        /* CLOCK_MONOTONIC, nanoseconds */
+	int decimals;                      /* of the time: 3 or 6 */
+	const struct flow_key *key;
+	const struct flow_count *count;
+	const struct trace_line *line;
+	const struct report_summary *summary;
+};
+
+/* A column's value. text NULL: the frame does not have this field. */
+struct value {
+	const char *text;
+	size_t len;
+	char room[ADDRESS_LEN];
+};
+
+struct column {
+	const char *name;
+	unsigned int kinds;
+	unsigned int field;                /* FIELD_ bit that decides whether it is shown; 0: always */
+	int string;                        /* in JSON: a string, not a number */
+	void (*get)(const struct record *record, struct value *value);
+};
+
+static void set_text(struct value *value, const char *text)
+{
+	value->text = text;
+	value->len = strlen(text);
+}
+
+static char *put_number(char *end, __u64 number)
+{
+	char digits[20];
+	int n = 0;
+
+	do
+		digits[n++] = '0' + number % 10;
+	while (number /= 10);
+	while (n)
+		*end++ = digits[--n];
+	return end;
+}
+
+/* Exactly places digits, with leading zeros. */
+static char *put_digits(char *end, unsigned int number, int places)
+{
+	for (int i = places; i--; number /= 10)
+		end[i] = '0' + number % 10;
+	return end + places;
+}
+
+static char *put_fraction(char *end, __u64 nanoseconds, int decimals)
+{
+	unsigned int number = nanoseconds % SECOND;
+
+	for (int i = decimals; i < 9; i++)
+		number /= 10;
+	*end++ = '.';
+	return put_digits(end, number, decimals);
+}
+
+static void set_number(struct value *value, __u64 number)
+{
+	value->text = value->room;
+	value->len = put_number(value->room, number) - value->room;
+}
+
+static void set_seconds(struct value *value, __u64 nanoseconds, int decimals)
+{
+	char *end = put_number(value->room, nanoseconds / SECOND);
+
+	end = put_fraction(end, nanoseconds, decimals);
+	value->text = value->room;
+	value->len = end - value->room;
+}
+
+/* ISO 8601 in UTC. */
+static void get_time(const struct record *record, struct value *value)
+{
+	__s64 nanoseconds = record->time + record->report->realtime_offset;
+	time_t seconds = nanoseconds / (__s64)SECOND;
+	struct tm tm = {.tm_year = 70, .tm_mday = 1};
+	char *end = value->room;
+
+	gmtime_r(&seconds, &tm);
+	end = put_digits(end, tm.tm_year + 1900, 4);
+	*end++ = '-';
+	end = put_digits(end, tm.tm_mon + 1, 2);
+	*end++ = '-';
+	end = put_digits(end, tm.tm_mday, 2);
+	*end++ = 'T';
+	end = put_digits(end, tm.tm_hour, 2);
+	*end++ = ':';
+	end = put_digits(end, tm.tm_min, 2);
+	*end++ = ':';
+	end = put_digits(end, tm.tm_sec, 2);
+	end = put_fraction(end, nanoseconds, record->decimals);
+	*end++ = 'Z';
+	value->text = value->room;
+	value->len = end - value->room;
+}
+
+static void get_timestamp(const struct record *record, struct value *value)
+{
+	set_seconds(value, record->time, record->decimals);
+}
+
+static void get_interface(const struct record *record, struct value *value)
+{
+	const struct report *report = record->report;
+
+	if (record->summary) {
+		set_text(value, record->summary->interface);
+		return;
+	}
+	for (size_t i = 0; i < report->nlinks; i++)
+		if (report->links[i].ifindex == (int)record->key->ifindex) {
+			set_text(value, report->links[i].name);
+			return;
+		}
+	snprintf(value->room, sizeof(value->room), "if%u", record->key->ifindex);
+	set_text(value, value->room);
+}
+
+static int has(const struct record *record, unsigned int field)
+{
+	return record->key->present & field;
+}
+
+static void get_eth_type(const struct record *record, struct value *value)
+{
+	if (has(record, FIELD_ETH_TYPE))
+		set_text(value, eth_type_name(value->room, be16toh(record->key->eth_type),
+					      record->report->numeric));
+}
+
+static void get_protocol(const struct record *record, struct value *value)
+{
+	if (has(record, FIELD_PROTOCOL))
+		set_text(value, protocol_name(value->room, record->key->protocol,
+					      record->report->numeric));
+}
+
+static void set_address(const struct record *record, struct value *value, const __u8 *address)
+{
+	const struct report *report = record->report;
+
+	set_text(value, has(record, FIELD_IPV6) ?
+			ipv6_text(value->room, address, report->prefix6) :
+			ipv4_text(value->room, address, report->prefix4));
+}
+
+static void get_src_ip(const struct record *record, struct value *value)
+{
+	if (has(record, FIELD_SRC_IP))
+		set_address(record, value, record->key->src_ip);
+}
+
+static void get_dst_ip(const struct record *record, struct value *value)
+{
+	if (has(record, FIELD_DST_IP))
+		set_address(record, value, record->key->dst_ip);
+}
+
+static void get_src_port(const struct record *record, struct value *value)
+{
+	if (has(record, FIELD_SRC_PORT))
+		set_number(value, be16toh(record->key->src_port));
+}
+
+static void get_dst_port(const struct record *record, struct value *value)
+{
+	if (has(record, FIELD_DST_PORT))
+		set_number(value, be16toh(record->key->dst_port));
+}
+
+static void get_vlan(const struct record *record, struct value *value)
+{
+	if (has(record, FIELD_VLAN))
+		set_number(value, record->key->vlan);
+}
+
+static void get_packets(const struct record *record, struct value *value)
+{
+	set_number(value, record->count->packets);
+}
+
+static void get_bytes(const struct record *record, struct value *value)
+{
+	set_number(value, record->count->bytes);
+}
+
+static void get_task(const struct record *record, struct value *value)
+{
+	value->text = record->line->task;
+	value->len = record->line->task_len;
+}
+
+static void get_pid(const struct record *record, struct value *value)
+{
+	if (record->line->pid >= 0)
+		set_number(value, record->line->pid);
+}
+
+static void get_cpu(const struct record *record, struct value *value)
+{
+	set_number(value, record->line->cpu);
+}
+
+static void get_flags(const struct record *record, struct value *value)
+{
+	value->text = record->line->flags;
+	value->len = record->line->flags_len;
+}
+
+static void get_seconds(const struct record *record, struct value *value)
+{
+	set_seconds(value, record->summary->nanoseconds + SECOND / 20, 1); /* rounded */
+}
+
+static void get_flows(const struct record *record, struct value *value)
+{
+	set_number(value, record->summary->flows);
+}
+
+static void get_unattributed_packets(const struct record *record, struct value *value)
+{
+	set_number(value, record->summary->unattributed.packets);
+}
+
+static void get_unattributed_bytes(const struct record *record, struct value *value)
+{
+	set_number(value, record->summary->unattributed.bytes);
+}
+
+static void get_lines(const struct record *record, struct value *value)
+{
+	set_number(value, record->summary->lines);
+}
+
+static void get_lost(const struct record *record, struct value *value)
+{
+	set_number(value, record->summary->lost);
+}
+
+/* Every column of every line, in the order of output. */
+static const struct column columns[] = {
+	{"time", FLOW | PACKET | SUMMARY, 0, 1, get_time},
+	{"timestamp", FLOW | PACKET | SUMMARY, 0, 0, get_timestamp},
+	{"interface", FLOW | PACKET | SUMMARY, 0, 1, get_interface},
+	{"eth_type", FLOW | PACKET, FIELD_ETH_TYPE, 1, get_eth_type},
+	{"vlan", FLOW, FIELD_VLAN, 0, get_vlan},
+	{"src_ip", FLOW | PACKET, FIELD_SRC_IP, 1, get_src_ip},
+	{"src_port", FLOW, FIELD_SRC_PORT, 0, get_src_port},
+	{"dst_ip", FLOW, FIELD_DST_IP, 1, get_dst_ip},
+	{"dst_port", FLOW, FIELD_DST_PORT, 0, get_dst_port},
+	{"protocol", FLOW | PACKET, FIELD_PROTOCOL, 1, get_protocol},
+	{"hits", FLOW, 0, 0, get_packets},
+	{"seconds", SUMMARY, 0, 0, get_seconds},
+	{"packets", SUMMARY, 0, 0, get_packets},
+	{"bytes", FLOW | SUMMARY, 0, 0, get_bytes},
+	{"flows", SUMMARY_USERSPACE, 0, 0, get_flows},
+	{"unattributed_packets", SUMMARY_USERSPACE, 0, 0, get_unattributed_packets},
+	{"unattributed_bytes", SUMMARY_USERSPACE, 0, 0, get_unattributed_bytes},
+	{"lines", SUMMARY_KERNEL, 0, 0, get_lines},
+	{"lost_events", SUMMARY_KERNEL, 0, 0, get_lost},
+	{"task", PACKET, 0, 1, get_task},
+	{"pid", PACKET, 0, 0, get_pid},
+	{"cpu", PACKET, 0, 0, get_cpu},
+	{"flags", PACKET, 0, 1, get_flags},
+};
+
+/* The next column after column (NULL: the first) that this kind of line shows; NULL: no more. */
+static const struct column *next_column(const struct column *column, const struct report *report,
+					unsigned int kind)
+{
+	const struct column *end = columns + sizeof(columns) / sizeof(columns[0]);
+	unsigned int shown = FIELD_ETH_TYPE | (kind == PACKET ? FIELDS_DEFAULT : report->by);
+
+	for (column = column ? column + 1 : columns; column < end; column++)
+		if (column->kinds & kind && (!column->field || column->field & shown))
+			return column;
+	return NULL;
+}
+
+/*
+ * How many bytes the character at text has, where it is UTF-8 (RFC 3629, no overlong form, no
+ * surrogate) and no control character of C0 or C1, so that a terminal shows it; else 0.
+ */
+static size_t harmless_char(const unsigned char *text, size_t len)
+{
+	static const unsigned int least[] = {0, 0, 0x80, 0x800, 0x10000};
+	size_t n = *text < 0x80 ? 1 : *text < 0xc0 ? 0 : *text < 0xe0 ? 2 : *text < 0xf0 ? 3 :
+		   *text < 0xf8 ? 4 : 0;
+	unsigned int code;
+
+	if (n == 1)
+		return *text >= 0x20 && *text != 0x7f;
+	if (!n || n > len)
+		return 0;
+	code = *text & (0x7f >> n);
+	for (size_t i = 1; i < n; i++) {
+		if ((text[i] & 0xc0) != 0x80)
+			return 0;
+		code = code << 6 | (text[i] & 0x3f);
+	}
+	if (code < least[n] || code < 0xa0 || (code >= 0xd800 && code < 0xe000) || code > 0x10ffff)
+		return 0;
+	return n;
+}
+
+/* The length of text up to the first byte that is harmful, or that special holds. */
+static size_t harmless(const char *text, size_t len, const char *special)
+{
+	size_t at = 0;
+
+	while (at < len) {
+		size_t n = harmless_char((const unsigned char *)text + at, len - at);
+
+		if (!n || (n == 1 && strchr(special, text[at])))
+			break;
+		at += n;
+	}
+	return at;
+}
+
+static void put_hex(struct output *out, const char *prefix, unsigned char byte)
+{
+	static const char hex[] = "0123456789abcdef";
+	char digits[] = {hex[byte >> 4], hex[byte & 15], '\0'};
+
+	output_text(out, prefix);
+	output_text(out, digits);
+}
+
+/* Bytes that a terminal could take for more than text become \xHH; quote is doubled (CSV). */
+static void put_harmless(struct output *out, const char *text, size_t len, const char *quote)
+{
+	for (;;) {
+		size_t n = harmless(text, len, quote);
+
+		output_bytes(out, text, n);
+		if (n == len)
+			return;
+		if (text[n] == *quote)
+			output_bytes(out, "\"\"", 2);
+		else
+			put_hex(out, "\\x", text[n]);
+		text += n + 1;
+		len -= n + 1;
+	}
+}
+
+static void put_json_string(struct output *out, const char *text, size_t len)
+{
+	output_bytes(out, "\"", 1);
+	for (;;) {
+		size_t n = harmless(text, len, "\"\\");
+		unsigned char byte;
+
+		output_bytes(out, text, n);
+		if (n == len)
+			break;
+		byte = text[n];
+		if (byte == '"' || byte == '\\') {
+			char escaped[] = {'\\', byte};
+
+			output_bytes(out, escaped, 2);
+		} else {
+			/* A control character is itself; what is no character is shown. */
+			put_hex(out, byte < 0x80 ? "\\u00" : "\\\\x", byte);
+		}
+		text += n + 1;
+		len -= n + 1;
+	}
+	output_bytes(out, "\"", 1);
+}
+
+static void get(const struct column *column, const struct record *record, struct value *value)
+{
+	value->text = NULL;
+	column->get(record, value);
+}
+
+static void put_json(struct output *out, const struct record *record)
+{
+	const struct column *column = NULL;
+	struct value value;
+
+	output_text(out, "{\"event\":\"");
+	output_text(out, record->event);
+	output_bytes(out, "\"", 1);
+	while ((column = next_column(column, record->report, record->kind))) {
+		get(column, record, &value);
+		output_bytes(out, ",\"", 2);
+		output_text(out, column->name);
+		output_bytes(out, "\":", 2);
+		if (!value.text)
+			output_text(out, "null");
+		else if (column->string)
+			put_json_string(out, value.text, value.len);
+		else
+			output_bytes(out, value.text, value.len);
+	}
+	output_bytes(out, "}\n", 2);
+}
+
+static void put_csv_value(struct output *out, const struct value *value)
+{
+	int quoted = memchr(value->text, ',', value->len) || memchr(value->text, '"', value->len);
+
+	if (quoted)
+		output_bytes(out, "\"", 1);
+	put_harmless(out, value->text, value->len, "\"");
+	if (quoted)
+		output_bytes(out, "\"", 1);
+}
+
+static void put_csv(struct output *out, const struct record *record)
+{
+	const struct column *column = NULL;
+	struct value value;
+
+	while ((column = next_column(column, record->report, record->kind))) {
+		if (column != columns)
+			output_bytes(out, ",", 1);
+		get(column, record, &value);
+		if (value.text)
+			put_csv_value(out, &value);
+	}
+	output_bytes(out, "\n", 1);
+}
+
+/* "eth_type=IPv4, src_ip=192.168.2.1, protocol=TCP, hits=4" */
+static void put_text(struct output *out, const struct record *record)
+{
+	const struct column *column = NULL;
+	const char *separator = "";
+	struct value value;
+
+	while ((column = next_column(column, record->report, record->kind))) {
+		if (column->get == get_time || column->get == get_timestamp ||
+		    column->get == get_bytes ||
+		    (column->get == get_interface && !record->report->show_interface))
+			continue;
+		output_text(out, separator);
+		output_text(out, column->name);
+		output_bytes(out, "=", 1);
+		get(column, record, &value);
+		if (value.text)
+			put_harmless(out, value.text, value.len, "");
+		else
+			output_bytes(out, "-", 1);
+		separator = ", ";
+	}
+	output_bytes(out, "\n", 1);
+}
+
+/* The line as trace_pipe has it, the numbers as the original prints them. */
+static void put_trace_text(struct output *out, const struct record *record)
+{
+	const struct flow_key *key = record->key;
+	unsigned int eth_type = be16toh(key->eth_type);
+	struct value value = {.text = NULL};
+
+	put_harmless(out, record->line->prefix, record->line->prefix_len, "");
+	if (record->report->show_interface) {
+		get_interface(record, &value);
+		output_text(out, "interface=");
+		put_harmless(out, value.text, value.len, "");
+		output_bytes(out, " ", 1);
+		value.text = NULL;
+	}
+	if (!has(record, FIELD_ETH_TYPE))
+		output_text(out, "eth_type=- src_ip=");
+	else if (eth_type < 0x600)
+		output_text(out, "eth_type=802.3 src_ip=");
+	else
+		output_format(out, "eth_type=%#x src_ip=", eth_type);
+	get_src_ip(record, &value);
+	output_text(out, value.text ? value.text : "-");
+	if (has(record, FIELD_PROTOCOL))
+		output_format(out, " protocol=%u\n", key->protocol);
+	else
+		output_text(out, " protocol=-\n");
+}
+
+void report_begin(const struct report *report, struct output *out)
+{
+	const struct column *column = NULL;
+	unsigned int kind = report->trace == TRACE_KERNEL ? PACKET : FLOW;
+
+	if (report->format != FORMAT_CSV)
+		return;
+	while ((column = next_column(column, report, kind))) {
+		if (column != columns)
+			output_bytes(out, ",", 1);
+		output_text(out, column->name);
+	}
+	output_bytes(out, "\n", 1);
+}
+
+void report_flow(const struct report *report, struct output *out, const struct flow *flow,
+		 __u64 now)
+{
+	struct record record = {
+		.report = report, .kind = FLOW, .event = "flow", .time = now, .decimals = 3,
+		.key = &flow->key, .count = &flow->total,
+	};
+
+	if (report->format == FORMAT_JSON)
+		put_json(out, &record);
+	else if (report->format == FORMAT_CSV)
+		put_csv(out, &record);
+	else
+		put_text(out, &record);
+}
+
+void report_packet(const struct report *report, struct output *out, const struct trace_line *line)
+{
+	struct record record = {
+		.report = report, .kind = PACKET, .event = "packet", .time = line->nanoseconds,
+		.decimals = 6, .key = &line->key, .line = line,
+	};
+
+	if (report->format == FORMAT_JSON)
+		put_json(out, &record);
+	else if (report->format == FORMAT_CSV)
+		put_csv(out, &record);
+	else
+		put_trace_text(out, &record);
+}
+
+#define PLURAL(n) (n), (n) == 1 ? "" : "s"
+
+static void summary_text(const struct report *report, const struct report_summary *summary,
+			 char *text, size_t size)
+{
+	__u64 tenths = (summary->nanoseconds + SECOND / 20) / (SECOND / 10);
+	const struct flow_count *counted = &summary->counted;
+	size_t len = strlen(summary->interface);
+	int plain = harmless(summary->interface, len, "") == len;
+	char end[80];
+
+	if (report->trace == TRACE_KERNEL)
+		snprintf(end, sizeof(end), "%llu line%s, %llu lost", PLURAL(summary->lines),
+			 summary->lost);
+	else
+		snprintf(end, sizeof(end), "%llu flow%s, %llu unattributed", PLURAL(summary->flows),
+			 summary->unattributed.packets);
+	snprintf(text, size, "%s: %llu packet%s, %llu byte%s, %s in %llu.%u s",
+		 plain ? summary->interface : "?", PLURAL(counted->packets),
+		 PLURAL(counted->bytes), end, tenths / 10, (unsigned int)(tenths % 10));
+}
+
+void report_summary(const struct report *report, struct output *out,
+		    const struct report_summary *summary, __u64 now, char *text, size_t size)
+{
+	struct record record = {
+		.report = report, .event = "summary", .time = now, .decimals = 3,
+		.kind = report->trace == TRACE_KERNEL ? SUMMARY_KERNEL : SUMMARY_USERSPACE,
+		.count = &summary->counted, .summary = summary,
+	};
+
+	summary_text(report, summary, text, size);
+	if (out && report->format == FORMAT_JSON)
+		put_json(out, &record);
+}
