@@ -1,0 +1,755 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * A traffic generator: about two million frames a second onto a veth link, each counted.
+ *
+ *	generate [OPTION...] LINK
+ *
+ *	--count N          frames to send (default 1000000), to the frame
+ *	--seconds S        send for so many seconds (decimal) instead
+ *	--rate N           frames a second, evenly (up to 300000 or so), through a packet socket:
+ *	                   any kernel, any link (default: as fast as it goes)
+ *	--sources N        number of source addresses (default 1)
+ *	--order ORDER      turn: one after the other (default); uniform: drawn at random;
+ *	                   zipf or zipf:S: drawn by Zipf's law of exponent S (default 1.1) over
+ *	                   shuffled addresses
+ *	--source ADDRESS   the first source, IPv4 or IPv6 (default 10.0.0.1); others count up from it
+ *	--destination ADDRESS  (default 192.0.2.1 or 2001:db8::1)
+ *	--mac ADDRESS      destination MAC (default 02:00:00:00:00:99: nobody's, the stack drops it)
+ *	--protocol P       udp (default), tcp or icmp; UDP and TCP go from port 4000 to port 9
+ *	--size N           bytes a frame, without FCS (default 64, 3000 at most)
+ *	--batch N          frames that go to the driver at a time (default 64, 256 at most)
+ *	--cpu N            run on this CPU
+ *	--seed N           of the draws (default 1): equal seeds send equal frames
+ *	--per-source FILE  write "ADDRESS FRAMES BYTES" a line for each source that sent
+ *
+ * prints, when done or interrupted,
+ *
+ *	frames=1000000 bytes=64000000 sources=1 lost=0 milliseconds=498 rate=2008032
+ *
+ * where lost frames are those that the driver did not take (its ring was full). Checksums are right.
+ *
+ * How: an XDP program, run by BPF_PROG_TEST_RUN on live frames (Linux 5.18), writes the next address
+ * of a prepared sequence into the frame and redirects it onto LINK. A veth link takes such frames
+ * only while its other end has an XDP program in native mode, or GRO on (ethtool -K OTHER gro on).
+ * Its ring has 256 places and is emptied on the CPU that sends: keep batches below that. Two
+ * generators on two CPUs need a link of two queues, or one fills the ring that the other empties.
+ * Status: 0 sent all, 1 failed, 2 misuse, 3 some frames were lost.
+ */
+#include <arpa/inet.h>
+#include <errno.h>
+#include <getopt.h>
+#include <math.h>
+#include <net/if.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <sys/time.h>
+#include <time.h>
+#include <unistd.h>
+#include <linux/if_packet.h>
+#include <linux/types.h>
+
+#include "bpf.h"
+#include "bpf_insn.h"
+
+#define LIVE_FRAMES (1u << 1)      /* BPF_F_TEST_XDP_LIVE_FRAMES, missing in older headers */
+#define SEQUENCE_MIN (1u << 20)
+#define SEQUENCE_MAX (1u << 24)
+#define REPEAT_MAX 0x7fffffff
+
+/* One frame's address, and the checksums that go with it; all in network byte order. */
+struct entry {
+	__u32 address;             /* IPv4, or the last four bytes of IPv6 */
+	__u16 ip_checksum;         /* IPv4 */
+	__u16 checksum;            /* UDP, TCP, ICMP */
+};
+
+/* What the program keeps between frames. */
+struct state {
+	__u64 sent;
+	__u64 next;                /* index into the sequence */
+};
+
+struct generator {
+	const char *link;
+	int ifindex;
+	__u64 count;
+	double seconds;                /* 0: until count is reached */
+	__u64 rate;
+	__u32 sources;
+	enum { TURN, UNIFORM, ZIPF } order;
+	double exponent;
+	int family;
+	__u8 source[16], destination[16];
+	__u8 mac[6];
+	int protocol;
+	unsigned int size;
+	unsigned int batch;
+	int cpu;
+	__u64 seed;
+	const char *per_source;
+
+	__u8 frame[4096];
+	unsigned int ip, l4;           /* offsets of headers in frame */
+	unsigned int checksum_at;      /* offset of the checksum behind IP */
+	__u32 length;                  /* entries of the sequence */
+	struct entry *sequence;
+	volatile struct state *state;
+	int program;                   /* flat out */
+	int socket;                    /* at a rate */
+};
+
+static volatile sig_atomic_t stopped;
+
+static void stop(int signal)
+{
+	(void)signal;
+	stopped = 1;
+}
+
+__attribute__((format(printf, 1, 2), noreturn))
+static void die(const char *format, ...)
+{
+	va_list args;
+
+	fprintf(stderr, "generate: ");
+	va_start(args, format);
+	vfprintf(stderr, format, args);
+	va_end(args);
+	fputc('\n', stderr);
+	exit(1);
+}
+
+/* An ARRAY map of n values, in our memory as well. */
+static void *make_array(int *fd, __u32 n, __u32 value_size)
+{
+	void *memory;
+
+	*fd = bpf_map_create("generate", BPF_MAP_TYPE_ARRAY, 4, value_size, n, BPF_F_MMAPABLE);
+	if (*fd < 0)
+		die("create a map: %s", strerror(-*fd));
+	memory = mmap(NULL, (size_t)n * value_size, PROT_READ | PROT_WRITE, MAP_SHARED, *fd, 0);
+	if (memory == MAP_FAILED)
+		die("map a map: %s", strerror(errno));
+	return memory;
+}
+
+#define ABORT 0x7fff /* stands for the distance to the last two instructions */
+
+/*
+ * The program. r6: the frame, r7: struct state, r8: index of the next entry, r0: the entry.
+ */
+static int load_program(const struct generator *g, int sequence, int state)
+{
+	const int ipv4 = g->family == AF_INET;
+	const int source_at = (int)g->ip + (ipv4 ? 12 : 20);
+	struct bpf_insn insns[] = {
+		BPF_LDX_MEM(BPF_W, BPF_REG_6, BPF_REG_1, offsetof(struct xdp_md, data)),
+		BPF_LDX_MEM(BPF_W, BPF_REG_2, BPF_REG_1, offsetof(struct xdp_md, data_end)),
+		BPF_MOV64_REG(BPF_REG_3, BPF_REG_6),
+		BPF_ALU64_IMM(BPF_ADD, BPF_REG_3, (int)g->checksum_at + 2),
+		BPF_JMP_REG(BPF_JGT, BPF_REG_3, BPF_REG_2, ABORT),
+		BPF_LD_MAP_VALUE(BPF_REG_7, state, 0),
+		BPF_LDX_MEM(BPF_DW, BPF_REG_8, BPF_REG_7, offsetof(struct state, next)),
+		BPF_STX_MEM(BPF_W, BPF_REG_10, BPF_REG_8, -4),
+		BPF_LD_MAP_FD(BPF_REG_1, sequence),
+		BPF_MOV64_REG(BPF_REG_2, BPF_REG_10),
+		BPF_ALU64_IMM(BPF_ADD, BPF_REG_2, -4),
+		BPF_EMIT_CALL(BPF_FUNC_map_lookup_elem),
+		BPF_JMP_IMM(BPF_JEQ, BPF_REG_0, 0, ABORT),
+		BPF_LDX_MEM(BPF_W, BPF_REG_1, BPF_REG_0, offsetof(struct entry, address)),
+		BPF_STX_MEM(BPF_W, BPF_REG_6, BPF_REG_1, source_at),
+		BPF_LDX_MEM(BPF_H, BPF_REG_1, BPF_REG_0, offsetof(struct entry, ip_checksum)),
+		ipv4 ? BPF_STX_MEM(BPF_H, BPF_REG_6, BPF_REG_1, (int)g->ip + 10)
+		     : BPF_MOV64_IMM(BPF_REG_1, 0),
+		BPF_LDX_MEM(BPF_H, BPF_REG_1, BPF_REG_0, offsetof(struct entry, checksum)),
+		BPF_STX_MEM(BPF_H, BPF_REG_6, BPF_REG_1, (int)g->checksum_at),
+		BPF_ALU64_IMM(BPF_ADD, BPF_REG_8, 1),
+		BPF_JMP_IMM(BPF_JLT, BPF_REG_8, (int)g->length, 1),
+		BPF_MOV64_IMM(BPF_REG_8, 0),
+		BPF_STX_MEM(BPF_DW, BPF_REG_7, BPF_REG_8, offsetof(struct state, next)),
+		BPF_LDX_MEM(BPF_DW, BPF_REG_1, BPF_REG_7, offsetof(struct state, sent)),
+		BPF_ALU64_IMM(BPF_ADD, BPF_REG_1, 1),
+		BPF_STX_MEM(BPF_DW, BPF_REG_7, BPF_REG_1, offsetof(struct state, sent)),
+		BPF_MOV64_IMM(BPF_REG_1, g->ifindex),
+		BPF_MOV64_IMM(BPF_REG_2, 0),
+		BPF_EMIT_CALL(BPF_FUNC_redirect),
+		BPF_EXIT_INSN(),
+		BPF_MOV64_IMM(BPF_REG_0, XDP_ABORTED),
+		BPF_EXIT_INSN(),
+	};
+	const int n = sizeof(insns) / sizeof(*insns);
+	const struct bpf_prog_spec spec = {
+		.name = "generate", .type = BPF_PROG_TYPE_XDP, .insns = insns, .len = (__u32)n,
+		.license = "GPL",
+	};
+	int fd;
+
+	for (int i = 0; i < n; i++)
+		if (insns[i].off == ABORT)
+			insns[i].off = (__s16)(n - 2 - (i + 1));
+	fd = bpf_prog_load(&spec);
+	if (fd < 0)
+		die("load the program: %s", strerror(-fd));
+	return fd;
+}
+
+/* A packet socket on the link that bypasses its queueing discipline and receives nothing. */
+static int open_socket(const struct generator *g)
+{
+	const struct sockaddr_ll address = {.sll_family = AF_PACKET, .sll_ifindex = g->ifindex};
+	int fd = socket(AF_PACKET, SOCK_RAW | SOCK_CLOEXEC, 0), one = 1;
+
+	if (fd < 0 || setsockopt(fd, SOL_PACKET, PACKET_QDISC_BYPASS, &one, sizeof(one)) ||
+	    bind(fd, (const struct sockaddr *)&address, sizeof(address)))
+		die("packet socket on %s: %s", g->link, strerror(errno));
+	return fd;
+}
+
+/* One's complement sum over len bytes, on top of sum; bytes in their order on the wire. */
+static __u32 sum_bytes(const __u8 *bytes, size_t len, __u32 sum)
+{
+	for (size_t i = 0; i + 1 < len; i += 2)
+		sum += (__u32)bytes[i] << 8 | bytes[i + 1];
+	if (len & 1)
+		sum += (__u32)bytes[len - 1] << 8;
+	return sum;
+}
+
+static __u16 fold(__u32 sum)
+{
+	while (sum >> 16)
+		sum = (sum & 0xffff) + (sum >> 16);
+	return htons((__u16)~sum);
+}
+
+static void put16(__u8 *at, unsigned int value)
+{
+	at[0] = (__u8)(value >> 8);
+	at[1] = (__u8)value;
+}
+
+/* The frame that all sources share: everything but source address and checksums. */
+static void build_frame(struct generator *g)
+{
+	const int ipv4 = g->family == AF_INET;
+	const unsigned int l4 = 14 + (ipv4 ? 20 : 40);
+	__u8 *ip = g->frame + 14, *header = g->frame + l4;
+
+	memcpy(g->frame, g->mac, 6);
+	memcpy(g->frame + 6, (const __u8[]){2, 0, 0, 0, 0, 0x98}, 6);
+	put16(g->frame + 12, ipv4 ? 0x0800 : 0x86dd);
+	g->ip = 14;
+	g->l4 = l4;
+	if (ipv4) {
+		ip[0] = 0x45;
+		put16(ip + 2, g->size - 14);
+		ip[8] = 64;
+		ip[9] = (__u8)g->protocol;
+		memcpy(ip + 16, g->destination, 4);
+	} else {
+		ip[0] = 0x60;
+		put16(ip + 4, g->size - l4);
+		ip[6] = (__u8)g->protocol;
+		ip[7] = 64;
+		memcpy(ip + 8, g->source, 16);
+		memcpy(ip + 24, g->destination, 16);
+	}
+	put16(header, 4000);
+	put16(header + 2, 9);
+	g->checksum_at = l4 + 6;
+	if (g->protocol == IPPROTO_UDP) {
+		put16(header + 4, g->size - l4);
+	} else if (g->protocol == IPPROTO_TCP) {
+		header[12] = 5 << 4;
+		header[13] = 0x10; /* ACK */
+		g->checksum_at = l4 + 16;
+	} else {
+		header[0] = ipv4 ? 8 : 128; /* echo request */
+		header[1] = 0;
+		g->checksum_at = l4 + 2;
+		put16(header + 2, 0);
+	}
+}
+
+/* The address of source number i as it stands in the frame. */
+static void nth_source(const struct generator *g, __u32 i, __u8 address[16])
+{
+	const int last = g->family == AF_INET ? 0 : 12;
+	__u32 low;
+
+	memcpy(address, g->source, 16);
+	memcpy(&low, address + last, 4);
+	low = htonl(ntohl(low) + i);
+	memcpy(address + last, &low, 4);
+}
+
+static void fill_entry(const struct generator *g, __u32 i, __u32 sum_ip, __u32 sum_l4,
+		       struct entry *entry)
+{
+	const int ipv4 = g->family == AF_INET;
+	const size_t len = ipv4 ? 4 : 16;
+	__u8 address[16];
+
+	nth_source(g, i, address);
+	memcpy(&entry->address, address + (ipv4 ? 0 : 12), 4);
+	entry->ip_checksum = ipv4 ? fold(sum_bytes(address, len, sum_ip)) : 0;
+	if (ipv4 && g->protocol == IPPROTO_ICMP) /* it has no pseudo-header */
+		entry->checksum = fold(sum_l4);
+	else
+		entry->checksum = fold(sum_bytes(address, len, sum_l4));
+	if (!entry->checksum && g->protocol == IPPROTO_UDP)
+		entry->checksum = 0xffff;
+}
+
+/* xorshift64*, good enough for draws that must only be repeatable. */
+static __u64 draw(__u64 *state)
+{
+	*state ^= *state >> 12;
+	*state ^= *state << 25;
+	*state ^= *state >> 27;
+	return *state * 0x2545f4914f6cdd1dull;
+}
+
+static __u32 draw_below(__u64 *state, __u32 n)
+{
+	return (__u32)((draw(state) >> 32) * n >> 32);
+}
+
+/* The cumulative weights of Zipf's law over n ranks, the last one 1. */
+static double *zipf_weights(__u32 n, double exponent)
+{
+	double *cumulative = malloc(n * sizeof(*cumulative)), sum = 0;
+
+	if (!cumulative)
+		die("out of memory");
+	for (__u32 i = 0; i < n; i++) {
+		sum += pow(i + 1, -exponent);
+		cumulative[i] = sum;
+	}
+	for (__u32 i = 0; i < n; i++)
+		cumulative[i] /= sum;
+	return cumulative;
+}
+
+static __u32 draw_rank(const double *cumulative, __u32 n, __u64 *seed)
+{
+	const double wanted = (double)(draw(seed) >> 11) / 9007199254740992.0; /* 2^53 */
+	__u32 low = 0, high = n - 1;
+
+	while (low < high) {
+		__u32 middle = low + (high - low) / 2;
+
+		if (cumulative[middle] > wanted)
+			high = middle;
+		else
+			low = middle + 1;
+	}
+	return low;
+}
+
+/* A random order of 0 to n - 1. */
+static __u32 *shuffled(__u32 n, __u64 *seed)
+{
+	__u32 *list = malloc(n * sizeof(*list));
+
+	if (!list)
+		die("out of memory");
+	for (__u32 i = 0; i < n; i++) {
+		__u32 j = draw_below(seed, i + 1);
+
+		list[i] = list[j];
+		list[j] = i;
+	}
+	return list;
+}
+
+/* As many entries as it takes: one turn, or enough draws for every source to come up. */
+static __u32 sequence_length(const struct generator *g)
+{
+	__u64 length = g->sources;
+
+	if (g->order != TURN) {
+		length = 4ull * g->sources > SEQUENCE_MIN ? 4ull * g->sources : SEQUENCE_MIN;
+		if (length > g->count)
+			length = g->count;
+	}
+	return length < SEQUENCE_MAX ? (__u32)length : SEQUENCE_MAX;
+}
+
+static void fill_sequence(struct generator *g)
+{
+	__u64 seed = g->seed * 0x9e3779b97f4a7c15ull + 1;
+	double *weights = g->order == ZIPF ? zipf_weights(g->sources, g->exponent) : NULL;
+	__u32 *address_of = g->order == ZIPF ? shuffled(g->sources, &seed) : NULL;
+	__u32 sum_ip = sum_bytes(g->frame + g->ip, g->l4 - g->ip, 0);
+	__u32 sum_l4 = sum_bytes(g->frame + g->l4, g->size - g->l4, 0);
+
+	if (g->family == AF_INET) {
+		if (g->protocol != IPPROTO_ICMP)
+			sum_l4 = sum_bytes(g->destination, 4, sum_l4);
+	} else {
+		sum_l4 = sum_bytes(g->destination, 16, sum_l4);
+	}
+	if (g->family == AF_INET6 || g->protocol != IPPROTO_ICMP)
+		sum_l4 += (__u32)g->protocol + g->size - g->l4;
+	for (__u32 n = 0; n < g->length; n++) {
+		__u32 i = n % g->sources;
+
+		if (g->order == UNIFORM)
+			i = draw_below(&seed, g->sources);
+		else if (g->order == ZIPF)
+			i = address_of[draw_rank(weights, g->sources, &seed)];
+		fill_entry(g, i, sum_ip, sum_l4, &g->sequence[n]);
+	}
+	free(weights);
+	free(address_of);
+}
+
+static __u64 now(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return (__u64)ts.tv_sec * 1000000000 + (__u64)ts.tv_nsec;
+}
+
+static void sleep_until(__u64 ns)
+{
+	struct timespec ts = {(time_t)(ns / 1000000000), (long)(ns % 1000000000)};
+
+	while (clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &ts, NULL) == EINTR && !stopped)
+		;
+}
+
+/* Send n frames through the kernel's live-frame mode; a signal may end it before. */
+static void send_frames(const struct generator *g, __u32 n)
+{
+	union bpf_attr attr = {
+		.test.prog_fd = (__u32)g->program,
+		.test.data_in = (unsigned long)g->frame,
+		.test.data_size_in = g->size,
+		.test.repeat = n,
+		.test.flags = LIVE_FRAMES,
+		.test.batch_size = g->batch,
+	};
+
+	if (syscall(SYS_bpf, BPF_PROG_TEST_RUN, &attr, sizeof(attr)) < 0 && errno != EINTR)
+		die("run on live frames (Linux 5.18 and later): %s", strerror(errno));
+}
+
+/* Put the next entry into the frame, as the program does. */
+static void next_frame(struct generator *g)
+{
+	const struct entry *entry = &g->sequence[g->state->next];
+
+	memcpy(g->frame + g->ip + (g->family == AF_INET ? 12 : 20), &entry->address, 4);
+	if (g->family == AF_INET)
+		memcpy(g->frame + g->ip + 10, &entry->ip_checksum, 2);
+	memcpy(g->frame + g->checksum_at, &entry->checksum, 2);
+	g->state->next = (g->state->next + 1) % g->length;
+}
+
+/* Send n frames through a packet socket, each handed to the driver before the next one. */
+static void write_frames(struct generator *g, __u64 n)
+{
+	for (; n && !stopped; n--) {
+		next_frame(g);
+		while (send(g->socket, g->frame, g->size, 0) < 0)
+			if (errno != ENOBUFS && errno != EINTR)
+				die("send on %s: %s", g->link, strerror(errno));
+		g->state->sent++;
+	}
+}
+
+/* The frames that are due by the rate, a millisecond's worth at a time. */
+static void run_at_rate(struct generator *g)
+{
+	const __u64 start = now();
+	__u64 wake = start;
+
+	while (!stopped && g->state->sent < g->count) {
+		__u64 due;
+
+		wake += 1000000;
+		sleep_until(wake);
+		due = (__u64)((double)(now() - start) * 1e-9 * (double)g->rate);
+		if (due > g->count)
+			due = g->count;
+		if (due > g->state->sent)
+			write_frames(g, due - g->state->sent);
+	}
+}
+
+static void run_flat_out(const struct generator *g)
+{
+	while (!stopped && g->state->sent < g->count) {
+		__u64 left = g->count - g->state->sent;
+
+		send_frames(g, left < REPEAT_MAX ? (__u32)left : REPEAT_MAX);
+	}
+}
+
+/* Send until the count is reached, the time is up or a signal comes. */
+static void run(struct generator *g)
+{
+	const double seconds = g->seconds;
+	const struct itimerval timer = {
+		.it_value = {(time_t)seconds, (suseconds_t)((seconds - (double)(time_t)seconds) * 1e6)},
+	};
+
+	if (seconds > 0)
+		setitimer(ITIMER_REAL, &timer, NULL);
+	if (g->rate)
+		run_at_rate(g);
+	else
+		run_flat_out(g);
+}
+
+/* Write what each source sent, in order of address. Returns the number of sources that did. */
+static __u32 count_sources(const struct generator *g, __u64 sent, FILE *file)
+{
+	const int last = g->family == AF_INET ? 0 : 12;
+	__u64 *counts = calloc(g->sources, sizeof(*counts));
+	__u32 first, used = 0;
+
+	if (!counts)
+		die("out of memory");
+	memcpy(&first, g->source + last, 4);
+	for (__u32 n = 0; n < g->length; n++)
+		counts[ntohl(g->sequence[n].address) - ntohl(first)] +=
+			sent / g->length + (n < sent % g->length);
+	for (__u32 i = 0; i < g->sources; i++) {
+		char text[INET6_ADDRSTRLEN];
+		__u8 address[16];
+
+		used += counts[i] != 0;
+		if (!file || !counts[i])
+			continue;
+		nth_source(g, i, address);
+		inet_ntop(g->family, address, text, sizeof(text));
+		fprintf(file, "%s %llu %llu\n", text, counts[i], counts[i] * g->size);
+	}
+	free(counts);
+	return used;
+}
+
+/* A counter of the link; 0 where there is no /sys. */
+static __u64 link_counter(const struct generator *g, const char *name)
+{
+	unsigned long long value = 0;
+	char path[128];
+	FILE *file;
+
+	snprintf(path, sizeof(path), "/sys/class/net/%s/statistics/%s", g->link, name);
+	file = fopen(path, "r");
+	if (file) {
+		if (fscanf(file, "%llu", &value) != 1)
+			value = 0;
+		fclose(file);
+	}
+	return value;
+}
+
+/* Frames that never reached the other end; it may still be at work on the last ones. */
+static __u64 count_lost(const struct generator *g, __u64 sent, __u64 before)
+{
+	__u64 arrived = 0;
+
+	for (int tries = 0; tries < 100; tries++) {
+		arrived = link_counter(g, "tx_packets") - before;
+		if (arrived >= sent)
+			return 0;
+		usleep(5000);
+	}
+	return sent - arrived;
+}
+
+static void misuse(const char *option, const char *value)
+{
+	fprintf(stderr, "generate: --%s %s: not understood; see the top of tests/generate.c\n",
+		option, value);
+	exit(2);
+}
+
+static __u64 number(const char *option, const char *text, __u64 min, __u64 max)
+{
+	char *end;
+	__u64 value = strtoull(text, &end, 10);
+
+	if (end == text || *end || value < min || value > max)
+		misuse(option, text);
+	return value;
+}
+
+static void parse_source(struct generator *g, const char *text)
+{
+	if (inet_pton(AF_INET, text, g->source) == 1)
+		g->family = AF_INET;
+	else if (inet_pton(AF_INET6, text, g->source) == 1)
+		g->family = AF_INET6;
+	else
+		misuse("source", text);
+}
+
+static void parse_order(struct generator *g, const char *text)
+{
+	char *end = NULL;
+
+	if (!strcmp(text, "turn"))
+		g->order = TURN;
+	else if (!strcmp(text, "uniform"))
+		g->order = UNIFORM;
+	else if (!strcmp(text, "zipf"))
+		g->order = ZIPF;
+	else if (!strncmp(text, "zipf:", 5) && (g->exponent = strtod(text + 5, &end)) > 0 && !*end)
+		g->order = ZIPF;
+	else
+		misuse("order", text);
+}
+
+static void parse_mac(struct generator *g, const char *text)
+{
+	unsigned int b[6];
+
+	if (sscanf(text, "%2x:%2x:%2x:%2x:%2x:%2x", b, b + 1, b + 2, b + 3, b + 4, b + 5) != 6)
+		misuse("mac", text);
+	for (int i = 0; i < 6; i++)
+		g->mac[i] = (__u8)b[i];
+}
+
+static void parse_protocol(struct generator *g, const char *text)
+{
+	if (!strcmp(text, "udp"))
+		g->protocol = IPPROTO_UDP;
+	else if (!strcmp(text, "tcp"))
+		g->protocol = IPPROTO_TCP;
+	else if (!strcmp(text, "icmp"))
+		g->protocol = IPPROTO_ICMP;
+	else
+		misuse("protocol", text);
+}
+
+static const struct option options[] = {
+	{"count", 1, NULL, 'c'}, {"seconds", 1, NULL, 't'}, {"rate", 1, NULL, 'r'},
+	{"sources", 1, NULL, 'n'}, {"order", 1, NULL, 'o'}, {"source", 1, NULL, 's'},
+	{"destination", 1, NULL, 'd'}, {"mac", 1, NULL, 'm'}, {"protocol", 1, NULL, 'p'},
+	{"size", 1, NULL, 'l'}, {"batch", 1, NULL, 'b'}, {"cpu", 1, NULL, 'C'},
+	{"seed", 1, NULL, 'e'}, {"per-source", 1, NULL, 'f'}, {NULL, 0, NULL, 0},
+};
+
+/* Take one option; the destination's text is looked at when its family is known. */
+static void take(struct generator *g, int option, char *value, const char **destination)
+{
+	switch (option) {
+	case 'c': g->count = number("count", value, 1, ~0ull); break;
+	case 't':
+		g->seconds = strtod(value, NULL);
+		g->count = ~0ull;
+		break;
+	case 'r': g->rate = number("rate", value, 1, ~0u); break;
+	case 'n': g->sources = (__u32)number("sources", value, 1, SEQUENCE_MAX); break;
+	case 'o': parse_order(g, value); break;
+	case 's': parse_source(g, value); break;
+	case 'd': *destination = value; break;
+	case 'm': parse_mac(g, value); break;
+	case 'p': parse_protocol(g, value); break;
+	case 'l': g->size = (unsigned int)number("size", value, 60, 3000); break;
+	case 'b': g->batch = (unsigned int)number("batch", value, 1, 256); break;
+	case 'C': g->cpu = (int)number("cpu", value, 0, CPU_SETSIZE - 1); break;
+	case 'e': g->seed = number("seed", value, 0, ~0ull); break;
+	case 'f': g->per_source = value; break;
+	default: exit(2);
+	}
+}
+
+static void parse(struct generator *g, int argc, char **argv)
+{
+	const char *destination = NULL;
+	int option;
+
+	parse_source(g, "10.0.0.1");
+	parse_mac(g, "02:00:00:00:00:99");
+	while ((option = getopt_long(argc, argv, "", options, NULL)) != -1)
+		take(g, option, optarg, &destination);
+	if (optind + 1 != argc) {
+		fprintf(stderr, "usage: generate [OPTION...] LINK\n");
+		exit(2);
+	}
+	g->link = argv[optind];
+	if (!destination)
+		destination = g->family == AF_INET ? "192.0.2.1" : "2001:db8::1";
+	if (inet_pton(g->family, destination, g->destination) != 1)
+		misuse("destination", destination);
+	if (g->family == AF_INET6 && g->protocol == IPPROTO_ICMP)
+		g->protocol = IPPROTO_ICMPV6;
+	if (g->family == AF_INET6 && g->protocol == IPPROTO_TCP && g->size < 74)
+		misuse("size", "below 74 with TCP over IPv6");
+}
+
+static void prepare(struct generator *g)
+{
+	int sequence, state;
+	cpu_set_t cpus;
+
+	g->ifindex = (int)if_nametoindex(g->link);
+	if (!g->ifindex)
+		die("%s: %s", g->link, strerror(errno));
+	CPU_ZERO(&cpus);
+	CPU_SET(g->cpu < 0 ? 0 : g->cpu, &cpus);
+	if (g->cpu >= 0 && sched_setaffinity(0, sizeof(cpus), &cpus))
+		die("CPU %d: %s", g->cpu, strerror(errno));
+	build_frame(g);
+	g->length = sequence_length(g);
+	g->sequence = make_array(&sequence, g->length, sizeof(*g->sequence));
+	g->state = make_array(&state, 1, sizeof(*g->state));
+	fill_sequence(g);
+	if (g->rate)
+		g->socket = open_socket(g);
+	else
+		g->program = load_program(g, sequence, state);
+}
+
+int main(int argc, char **argv)
+{
+	static struct generator g = {
+		.count = 1000000, .sources = 1, .exponent = 1.1, .protocol = IPPROTO_UDP, .size = 64,
+		.batch = 64, .cpu = -1, .seed = 1,
+	};
+	struct sigaction action = {.sa_handler = stop};
+	__u64 before, start, elapsed, sent, lost;
+	FILE *file = NULL;
+	__u32 sources;
+
+	parse(&g, argc, argv);
+	prepare(&g);
+	if (g.per_source && !(file = fopen(g.per_source, "w")))
+		die("%s: %s", g.per_source, strerror(errno));
+	sigaction(SIGINT, &action, NULL);
+	sigaction(SIGTERM, &action, NULL);
+	sigaction(SIGALRM, &action, NULL);
+
+	before = link_counter(&g, "tx_packets");
+	start = now();
+	run(&g);
+	elapsed = now() - start;
+	sent = g.state->sent;
+	lost = count_lost(&g, sent, before);
+	sources = count_sources(&g, sent, file);
+	if (file && fclose(file))
+		die("%s: %s", g.per_source, strerror(errno));
+	printf("frames=%llu bytes=%llu sources=%u lost=%llu milliseconds=%llu rate=%llu\n", sent,
+	       sent * g.size, sources, lost, elapsed / 1000000,
+	       (__u64)((double)sent * 1e9 / (double)(elapsed ? elapsed : 1)));
+	if (lost > sent / 2)
+		fprintf(stderr, "generate: most did not arrive: the other end of %s needs an XDP program "
+			"in native mode, or GRO on\n", g.link);
+	return lost ? 3 : 0;
+}
