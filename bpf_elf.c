@@ -209,11 +209,13 @@ static int check_section(const struct bpf_elf *elf, unsigned int i, struct failu
 	if (!fits(names.sh_size, header.sh_name, 1, 1))
 		return refuse(failure, elf, i, NULL, "name at %u lies beyond the string table (%llu "
 			      "bytes)", header.sh_name, (unsigned long long)names.sh_size);
-	bpf_elf_section(elf, i, &section);
-	if (section.data && !fits(elf->size, header.sh_offset, header.sh_size, 1))
-		return refuse(failure, elf, i, section.name, "%llu bytes at 0x%llx lie beyond the "
-			      "end of the file (%zu bytes)", (unsigned long long)header.sh_size,
+	if (header.sh_type != SHT_NOBITS && header.sh_type != SHT_NULL &&
+	    !fits(elf->size, header.sh_offset, header.sh_size, 1))
+		return refuse(failure, elf, i, (const char *)elf->bytes + names.sh_offset +
+			      header.sh_name, "%llu bytes at 0x%llx lie beyond the end of the "
+			      "file (%zu bytes)", (unsigned long long)header.sh_size,
 			      (unsigned long long)header.sh_offset, elf->size);
+	bpf_elf_section(elf, i, &section);
 	if (section.flags & SHF_EXECINSTR && (!section.data || section.size % INSN_SIZE))
 		return refuse(failure, elf, i, section.name, "%llu bytes are no whole instructions",
 			      (unsigned long long)(section.data ? section.size : 0));

@@ -1,0 +1,219 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* The maps of a run: how large, created, mapped. Part of bpf_load.h. */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/sysinfo.h>
+#include <unistd.h>
+
+#include "bpf.h"
+#include "bpf_load.h"
+#include "failure.h"
+#include "load_hints.h"
+#include "packet.h"
+
+#define CPUS_MAX 8192 /* no kernel is built for more */
+
+#define SLOTS_MIN    256u
+#define SLOTS_MAX    4096u
+#define CACHE_TARGET (2u << 20)
+#define BUDGET_MIN   (2ull << 20)
+#define BUDGET_MAX   (32ull << 20)
+#define FLOWS_MIN    1024u
+
+/* What a preallocated hash takes (kernel/bpf/hashtab.c): a header, key and value an element, with
+ * one spare element a CPU, and a bucket an entry, rounded up to a power of two. */
+#define ELEMENT_SIZE (48 + sizeof(struct flow_key) + sizeof(struct flow_count))
+#define BUCKET_SIZE  16
+
+static int create(const char *name, __u32 type, __u32 key_size, __u32 value_size, __u32 entries,
+		  __u32 flags, struct failure *failure)
+{
+	int fd = bpf_map_create(name, type, key_size, value_size, entries, flags);
+
+	if (fd == -EPERM && memlock_raise())
+		fd = bpf_map_create(name, type, key_size, value_size, entries, flags);
+	if (fd >= 0)
+		return fd;
+	fail(failure, -fd, "create map %s of %u entries", name, entries);
+	load_advice(failure, NULL);
+	return fd;
+}
+
+int bpf_load_cpus(struct failure *failure)
+{
+	const __u32 key = 0;
+	__u64 *values = malloc(CPUS_MAX * sizeof(*values));
+	int err, cpus = 0;
+	int map;
+
+	if (!values)
+		return fail(failure, ENOMEM, "count the CPUs");
+	map = create("xg_cpus", BPF_MAP_TYPE_PERCPU_ARRAY, sizeof(key), sizeof(*values), 1, 0,
+		     failure);
+	if (map < 0) {
+		free(values);
+		return map;
+	}
+	memset(values, 0xff, CPUS_MAX * sizeof(*values));
+	err = bpf_map_lookup(map, &key, values);
+	while (cpus < CPUS_MAX && !values[cpus])
+		cpus++;
+	close(map);
+	free(values);
+	if (err) {
+		fail(failure, -err, "count the CPUs by a map");
+		load_advice(failure, NULL);
+		return err;
+	}
+	return cpus;
+}
+
+static unsigned long long pages(unsigned long long bytes)
+{
+	unsigned long long page = sysconf(_SC_PAGESIZE);
+
+	return (bytes + page - 1) / page * page;
+}
+
+static unsigned int power_of_two_from(unsigned int n)
+{
+	unsigned int power = 1;
+
+	while (power < n && power < 1u << 31)
+		power <<= 1;
+	return power;
+}
+
+static size_t cache_entries(const struct bpf_maps *maps)
+{
+	return (size_t)maps->cpus << maps->slot_bits;
+}
+
+static size_t links_entries(const struct bpf_maps *maps)
+{
+	return (size_t)maps->nlinks * (maps->cpus + 1);
+}
+
+static unsigned long long flows_memory(unsigned int entries, unsigned int cpus)
+{
+	return ((unsigned long long)entries + cpus) * ELEMENT_SIZE +
+	       (unsigned long long)power_of_two_from(entries) * BUCKET_SIZE;
+}
+
+/* The two arrays; an mmapable one has its header on a page of its own. */
+static unsigned long long arrays_memory(const struct bpf_maps *maps)
+{
+	return pages(cache_entries(maps) * sizeof(struct flow_slot)) +
+	       pages(links_entries(maps) * sizeof(struct link_count)) + 2 * pages(1);
+}
+
+unsigned long long bpf_maps_memory(const struct bpf_maps *maps)
+{
+	return arrays_memory(maps) + flows_memory(maps->max_flows, maps->cpus);
+}
+
+static unsigned long long default_budget(void)
+{
+	unsigned long long budget;
+	struct sysinfo info;
+
+	if (sysinfo(&info))
+		return BUDGET_MIN;
+	budget = (unsigned long long)info.totalram * info.mem_unit / 1000;
+	return budget < BUDGET_MIN ? BUDGET_MIN : budget > BUDGET_MAX ? BUDGET_MAX : budget;
+}
+
+/*
+ * As many slots a CPU as 2 MiB hold, and as many flows behind them as the budget does. A host of
+ * many possible CPUs and little memory keeps half of its budget for the flows.
+ */
+static void choose_sizes(struct bpf_maps *maps, unsigned int max_flows)
+{
+	unsigned long long budget = default_budget();
+	unsigned int slots = SLOTS_MAX;
+
+	while (slots > SLOTS_MIN && slots * sizeof(struct flow_slot) * maps->cpus > CACHE_TARGET)
+		slots >>= 1;
+	while (!max_flows && slots > 2 &&
+	       slots * sizeof(struct flow_slot) * maps->cpus > budget / 2)
+		slots >>= 1;
+	maps->slot_bits = __builtin_ctz(slots);
+	maps->max_flows = power_of_two_from(max_flows ? max_flows : FLOWS_MIN);
+	while (!max_flows && arrays_memory(maps) +
+	       flows_memory(maps->max_flows * 2, maps->cpus) <= budget)
+		maps->max_flows *= 2;
+}
+
+static int create_all(struct bpf_maps *maps, struct failure *failure)
+{
+	maps->cache = create("xg_cache", BPF_MAP_TYPE_ARRAY, sizeof(__u32),
+			     sizeof(struct flow_slot), cache_entries(maps), BPF_F_MMAPABLE, failure);
+	if (maps->cache < 0)
+		return maps->cache;
+	maps->flows = create("xg_flows", BPF_MAP_TYPE_HASH, sizeof(struct flow_key),
+			     sizeof(struct flow_count), maps->max_flows, 0, failure);
+	if (maps->flows < 0)
+		return maps->flows;
+	maps->links = create("xg_links", BPF_MAP_TYPE_ARRAY, sizeof(__u32),
+			     sizeof(struct link_count), links_entries(maps), BPF_F_MMAPABLE, failure);
+	return maps->links < 0 ? maps->links : 0;
+}
+
+/* Map an array for reading; NULL with failure filled in. */
+static const volatile void *map_array(int fd, size_t bytes, const char *name,
+				      struct failure *failure)
+{
+	void *memory = mmap(NULL, pages(bytes), PROT_READ, MAP_SHARED, fd, 0);
+
+	if (memory != MAP_FAILED)
+		return memory;
+	fail(failure, errno, "map %s into memory", name);
+	load_advice(failure, NULL);
+	return NULL;
+}
+
+static void unmap_array(const volatile void *memory, size_t bytes)
+{
+	if (memory)
+		munmap((void *)memory, pages(bytes));
+}
+
+void bpf_maps_close(struct bpf_maps *maps)
+{
+	int *fds[] = { &maps->cache, &maps->flows, &maps->links };
+
+	unmap_array(maps->slots, cache_entries(maps) * sizeof(struct flow_slot));
+	unmap_array(maps->counts, links_entries(maps) * sizeof(struct link_count));
+	maps->slots = NULL;
+	maps->counts = NULL;
+	for (size_t i = 0; i < sizeof(fds) / sizeof(fds[0]); i++) {
+		if (*fds[i] >= 0)
+			close(*fds[i]);
+		*fds[i] = -1;
+	}
+}
+
+int bpf_maps_create(struct bpf_maps *maps, int userspace_trace, unsigned int cpus,
+		    unsigned int nlinks, unsigned int max_flows, struct failure *failure)
+{
+	int err;
+
+	*maps = (struct bpf_maps){ .cache = -1, .flows = -1, .links = -1, .cpus = cpus,
+				   .nlinks = nlinks, .max_flows = 1 };
+	if (userspace_trace)
+		choose_sizes(maps, max_flows);
+	err = create_all(maps, failure);
+	if (!err) {
+		maps->slots = map_array(maps->cache, cache_entries(maps) * sizeof(struct flow_slot),
+					"xg_cache", failure);
+		maps->counts = maps->slots ? map_array(maps->links, links_entries(maps) *
+						       sizeof(struct link_count), "xg_links",
+						       failure) : NULL;
+		err = maps->counts ? 0 : -failure->err;
+	}
+	if (err)
+		bpf_maps_close(maps);
+	return err;
+}

@@ -1,0 +1,175 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/capability.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/syscall.h>
+#include <sys/utsname.h>
+#include <unistd.h>
+
+#include "failure.h"
+#include "load_hints.h"
+
+#define ENOTSUPP 524
+
+/* Linux 5.8 split them off CAP_SYS_ADMIN; headers may be older. */
+enum { NET_ADMIN = 12, SYS_ADMIN = 21, PERFMON = 38, BPF = 39 };
+
+static const struct { int number; const char *name; } needed[] = {
+	{ BPF, "CAP_BPF" }, { NET_ADMIN, "CAP_NET_ADMIN" }, { PERFMON, "CAP_PERFMON" },
+};
+
+static __u64 effective_capabilities(void)
+{
+	struct __user_cap_header_struct header = { _LINUX_CAPABILITY_VERSION_3, 0 };
+	struct __user_cap_data_struct data[2];
+
+	if (syscall(SYS_capget, &header, data))
+		return 0;
+	return data[0].effective | (__u64)data[1].effective << 32;
+}
+
+/* The capabilities that loading an XDP program wants and this process lacks, by name; on a kernel
+ * that does not know CAP_BPF that is CAP_SYS_ADMIN. Empty: nothing is missing. */
+static const char *missing_capabilities(char text[64])
+{
+	__u64 held = effective_capabilities();
+
+	text[0] = '\0';
+	if (held & 1ull << SYS_ADMIN)
+		return text;
+	if (prctl(PR_CAPBSET_READ, BPF) < 0)
+		return strcpy(text, "CAP_SYS_ADMIN");
+	for (size_t i = 0; i < sizeof(needed) / sizeof(needed[0]); i++)
+		if (!(held & 1ull << needed[i].number))
+			strcat(strcat(text, text[0] ? ", " : ""), needed[i].name);
+	return text;
+}
+
+static int kernel_before(int major, int minor, char release[65])
+{
+	struct utsname name;
+	char *end;
+	long first;
+
+	uname(&name);
+	snprintf(release, 65, "%s", name.release);
+	first = strtol(name.release, &end, 10);
+	return first < major || (first == major && *end == '.' && strtol(end + 1, NULL, 10) < minor);
+}
+
+int memlock_raise(void)
+{
+	struct rlimit limit, wanted = { RLIM_INFINITY, RLIM_INFINITY };
+	char text[65];
+
+	if (*missing_capabilities(text) || !kernel_before(5, 11, text))
+		return 0;
+	if (getrlimit(RLIMIT_MEMLOCK, &limit) || limit.rlim_cur == RLIM_INFINITY)
+		return 0;
+	if (!setrlimit(RLIMIT_MEMLOCK, &wanted))
+		return 1;
+	if (limit.rlim_cur == limit.rlim_max)
+		return 0;
+	limit.rlim_cur = limit.rlim_max;
+	return !setrlimit(RLIMIT_MEMLOCK, &limit);
+}
+
+/* 1: this process is in a user namespace of its own, where capabilities do not count for bpf(2).
+ * 0: it is not, or /proc does not say. */
+static int in_user_namespace(void)
+{
+	char map[64] = "";
+	int fd = open("/proc/self/uid_map", O_RDONLY | O_CLOEXEC);
+	unsigned long inside, outside, count;
+
+	if (fd < 0)
+		return 0;
+	if (read(fd, map, sizeof(map) - 1) < 0)
+		map[0] = '\0';
+	close(fd);
+	return sscanf(map, "%lu %lu %lu", &inside, &outside, &count) == 3 &&
+	       (inside || outside || count != 4294967295u);
+}
+
+/* EPERM, and EACCES without a word of the verifier: first what is most often the cause. */
+static void denied(struct failure *failure)
+{
+	struct rlimit limit = { 0, 0 };
+	char missing[64], release[65];
+	int charged = kernel_before(5, 11, release);
+
+	if (in_user_namespace()) {
+		fail_next(failure, "a user namespace has no say over bpf(2): run xguard as root of "
+			  "the host (container: --privileged, without --userns)");
+	} else if (*missing_capabilities(missing)) {
+		fail_reason(failure, "%s: %s missing", strerror(failure->err), missing);
+		fail_next(failure, "run it as root, or: setcap cap_bpf,cap_net_admin,cap_perfmon+ep "
+			  "xguard (kernels before 5.8: cap_sys_admin,cap_net_admin)");
+	} else if (failure->err == EACCES) {
+		fail_next(failure, "a security module denies it; SELinux: ausearch -m avc -c xguard");
+	} else if (prctl(PR_GET_SECCOMP) == 2) {
+		fail_next(failure, "a seccomp filter keeps bpf(2) from this process: allow it in the "
+			  "container's profile (docker: --security-opt seccomp=unconfined)");
+	} else if (charged && !getrlimit(RLIMIT_MEMLOCK, &limit) &&
+		   limit.rlim_cur != RLIM_INFINITY) {
+		fail_reason(failure, "%s: more locked memory than the limit of %llu KiB, and it "
+			    "cannot be raised without CAP_SYS_RESOURCE", strerror(failure->err),
+			    (unsigned long long)limit.rlim_cur / 1024);
+		fail_next(failure, "ulimit -l unlimited, or a smaller --max-flows");
+	} else {
+		fail_next(failure, "something beside capabilities keeps bpf(2) from this process: a "
+			  "security module, or kernel lockdown on an old kernel (see dmesg)");
+	}
+}
+
+static int says(const char *log, const char *text)
+{
+	return log && strstr(log, text);
+}
+
+/* The verifier's refusals that have a cause outside the program. Returns 1 where one is known. */
+static int refused(struct failure *failure, const char *log)
+{
+	char missing[64];
+
+	if (!says(log, "bpf_trace_printk#") && !says(log, "prohibited"))
+		return 0;
+	if (strstr(missing_capabilities(missing), "PERFMON")) {
+		fail_next(failure, "it lacks CAP_PERFMON: run it as root, or: setcap "
+			  "cap_bpf,cap_net_admin,cap_perfmon+ep xguard");
+		return 1;
+	}
+	if (says(log, "prohibited"))
+		return 0;
+	fail_next(failure, "this kernel is built without CONFIG_BPF_EVENTS, which the kernel trace "
+		  "needs: use --userspace-trace");
+	return 1;
+}
+
+void load_advice(struct failure *failure, const char *log)
+{
+	char release[65];
+	int err = failure->err;
+
+	kernel_before(0, 0, release);
+	if (refused(failure, log))
+		return;
+	if (err == EPERM || (err == EACCES && !(log && *log)))
+		denied(failure);
+	else if (err == ENOSYS)
+		fail_next(failure, "this kernel (%s) is built without CONFIG_BPF_SYSCALL", release);
+	else if (err == ENOTSUPP)
+		fail_next(failure, "this CPU's BPF JIT cannot compile the program, and the kernel is "
+			  "built without the interpreter (CONFIG_BPF_JIT_ALWAYS_ON)");
+	else if (err == ENOMEM || err == E2BIG)
+		fail_next(failure, "the kernel has no room for it (a memory cgroup's limit counts "
+			  "too): try a smaller --max-flows");
+	else
+		fail_next(failure, "this kernel (%s) may be too old: 5.10 and later are known to "
+			  "work", release);
+}

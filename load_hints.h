@@ -1,0 +1,21 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* Why the kernel refused a map or a program, and what the user should do about it. */
+#ifndef XGUARD_LOAD_HINTS_H
+#define XGUARD_LOAD_HINTS_H
+
+struct failure;
+
+/*
+ * Before Linux 5.11 maps and programs count against RLIMIT_MEMLOCK, and EPERM may mean that.
+ * Returns 1 where the limit was raised, so that the call is worth a second try; 0 where EPERM has
+ * another cause (a capability is missing) or the limit cannot be raised.
+ */
+int memlock_raise(void);
+
+/*
+ * Fill in failure's next step for its errno, after a bpf(2) command that needs privileges; log is
+ * what the verifier wrote, or NULL. failure's reason is made clearer where errno alone misleads.
+ */
+void load_advice(struct failure *failure, const char *log);
+
+#endif
