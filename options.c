@@ -281,7 +281,7 @@ static const struct option_row rows[] = {
 	{.help = "Output:"},
 	{0, "format", "FORMAT", "text, json or csv; default text", .take = take_word,
 	 FIELD(format), .words = "text json csv"},
-	{0, "output", "FILE", "write there; default standard output", .take = take_text,
+	{0, "output", "FILE", "write there, not to standard output (-)", .take = take_text,
 	 FIELD(output)},
 	{0, "interval", "SECONDS", "between two looks at the flows; default 1", .take = take_seconds,
 	 FIELD(interval)},
@@ -446,6 +446,8 @@ int options_parse(struct options *options, int argc, char **argv, struct failure
 			return 0;
 		given |= 1ull << (row - rows);
 	}
+	if (options->output && !strcmp(options->output, "-"))
+		options->output = NULL;
 	ret = join(&options->filter, argv + optind, failure);
 	if (!ret)
 		ret = check(options, given, failure);

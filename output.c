@@ -100,6 +100,138 @@ void output_format(struct output *output, const char *format, ...)
 		output->error = EOVERFLOW;
 }
 
+/*
+ * How many bytes the character at text has, where it is UTF-8 (RFC 3629: no overlong form, no
+ * surrogate) and no control character of C0 or C1, so that a terminal shows it; else 0.
+ */
+static size_t harmless_char(const unsigned char *text, size_t len)
+{
+	static const unsigned int least[] = {0, 0, 0xa0, 0x800, 0x10000};
+	size_t n = *text < 0xc0 ? 0 : *text < 0xe0 ? 2 : *text < 0xf0 ? 3 : *text < 0xf8 ? 4 : 0;
+	unsigned int code;
+
+	if (*text < 0x80)
+		return *text >= 0x20 && *text != 0x7f;
+	if (!n || n > len)
+		return 0;
+	code = *text & (0x7f >> n);
+	for (size_t i = 1; i < n; i++) {
+		if ((text[i] & 0xc0) != 0x80)
+			return 0;
+		code = code << 6 | (text[i] & 0x3f);
+	}
+	if (code < least[n] || (code >= 0xd800 && code < 0xe000) || code > 0x10ffff)
+		return 0;
+	return n;
+}
+
+/* The length of text up to the first byte that is harmful, or one of special. */
+static size_t harmless_len(const char *text, size_t len, const char *special)
+{
+	size_t at = 0;
+
+	while (at < len) {
+		size_t n = harmless_char((const unsigned char *)text + at, len - at);
+
+		if (!n || (n == 1 && strchr(special, text[at])))
+			break;
+		at += n;
+	}
+	return at;
+}
+
+/* prefix and the byte's two hexadecimal digits. Returns escaped. */
+static const char *escape(char escaped[8], const char *prefix, unsigned char byte)
+{
+	static const char hex[] = "0123456789abcdef";
+	char *end = stpcpy(escaped, prefix);
+
+	*end++ = hex[byte >> 4];
+	*end++ = hex[byte & 15];
+	*end = '\0';
+	return escaped;
+}
+
+const char *harmless_text(char *to, size_t size, const char *text)
+{
+	char *end = to, *last = to + size - 5, escaped[8]; /* room for four bytes and the NUL */
+	size_t len = strlen(text);
+
+	while (len && end <= last) {
+		size_t n = harmless_char((const unsigned char *)text, len);
+
+		if (n)
+			end = mempcpy(end, text, n);
+		else
+			end = stpcpy(end, escape(escaped, "\\x", *text));
+		n += !n;
+		text += n;
+		len -= n;
+	}
+	*end = '\0';
+	return to;
+}
+
+/* How one byte that cannot stand as it is leaves. */
+typedef const char *(*escape_fn)(char escaped[8], unsigned char byte);
+
+static void output_escaped(struct output *output, const char *text, size_t len,
+			   const char *special, escape_fn escaper)
+{
+	char escaped[8];
+
+	for (;;) {
+		size_t n = harmless_len(text, len, special);
+
+		output_bytes(output, text, n);
+		if (n == len)
+			return;
+		output_text(output, escaper(escaped, text[n]));
+		text += n + 1;
+		len -= n + 1;
+	}
+}
+
+static const char *escape_text(char escaped[8], unsigned char byte)
+{
+	return byte == '"' ? "\"\"" : escape(escaped, "\\x", byte);
+}
+
+static const char *escape_json(char escaped[8], unsigned char byte)
+{
+	if (byte == '"' || byte == '\\') {
+		escaped[0] = '\\';
+		escaped[1] = byte;
+		escaped[2] = '\0';
+		return escaped;
+	}
+	/* A control character stays itself; of what is no character, the byte is shown. */
+	return escape(escaped, byte < 0x80 ? "\\u00" : "\\\\x", byte);
+}
+
+void output_harmless(struct output *output, const char *text, size_t len)
+{
+	output_escaped(output, text, len, "", escape_text);
+}
+
+void output_json(struct output *output, const char *text, size_t len)
+{
+	output_bytes(output, "\"", 1);
+	output_escaped(output, text, len, "\"\\", escape_json);
+	output_bytes(output, "\"", 1);
+}
+
+void output_csv(struct output *output, const char *text, size_t len)
+{
+	int quoted = memchr(text, ',', len) || memchr(text, '"', len);
+
+	if (quoted)
+		output_bytes(output, "\"", 1);
+	output_escaped(output, text, len, "\"", escape_text);
+	if (quoted)
+		output_bytes(output, "\"", 1);
+}
+
 int output_flush(struct output *output, const volatile sig_atomic_t *give_up)
 {
 	output->give_up = give_up;

@@ -28,6 +28,19 @@ void output_format(struct output *output, const char *format, ...)
 	__attribute__((format(printf, 2, 3)));
 
 /*
+ * Append text that others chose, made fit to be seen: what is no valid UTF-8, and control characters
+ * (below 0x20, 0x7f, U+0080 to U+009f), become \xHH, byte by byte. In JSON, a string with its quotes,
+ * control characters below 0x80 become \u00HH; in CSV, a value quoted where RFC 4180 wants it.
+ */
+void output_harmless(struct output *output, const char *text, size_t len);
+void output_json(struct output *output, const char *text, size_t len);
+void output_csv(struct output *output, const char *text, size_t len);
+
+/* The same for a message: text, made harmless, in size bytes (at least 5) at to, cut where it does
+ * not fit. Returns to. */
+const char *harmless_text(char *to, size_t size, const char *text);
+
+/*
  * Write what is buffered. EINTR is tried again, unless *give_up (a count of signals) has reached two.
  * Returns 0, or -errno of the first failure, kept in error.
  */

@@ -305,99 +305,6 @@ static const struct column *next_column(const struct column *column, const struc
 	return NULL;
 }
 
-/*
- * How many bytes the character at text has, where it is UTF-8 (RFC 3629, no overlong form, no
- * surrogate) and no control character of C0 or C1, so that a terminal shows it; else 0.
- */
-static size_t harmless_char(const unsigned char *text, size_t len)
-{
-	static const unsigned int least[] = {0, 0, 0x80, 0x800, 0x10000};
-	size_t n = *text < 0x80 ? 1 : *text < 0xc0 ? 0 : *text < 0xe0 ? 2 : *text < 0xf0 ? 3 :
-		   *text < 0xf8 ? 4 : 0;
-	unsigned int code;
-
-	if (n == 1)
-		return *text >= 0x20 && *text != 0x7f;
-	if (!n || n > len)
-		return 0;
-	code = *text & (0x7f >> n);
-	for (size_t i = 1; i < n; i++) {
-		if ((text[i] & 0xc0) != 0x80)
-			return 0;
-		code = code << 6 | (text[i] & 0x3f);
-	}
-	if (code < least[n] || code < 0xa0 || (code >= 0xd800 && code < 0xe000) || code > 0x10ffff)
-		return 0;
-	return n;
-}
-
-/* The length of text up to the first byte that is harmful, or that special holds. */
-static size_t harmless(const char *text, size_t len, const char *special)
-{
-	size_t at = 0;
-
-	while (at < len) {
-		size_t n = harmless_char((const unsigned char *)text + at, len - at);
-
-		if (!n || (n == 1 && strchr(special, text[at])))
-			break;
-		at += n;
-	}
-	return at;
-}
-
-static void put_hex(struct output *out, const char *prefix, unsigned char byte)
-{
-	static const char hex[] = "0123456789abcdef";
-	char digits[] = {hex[byte >> 4], hex[byte & 15], '\0'};
-
-	output_text(out, prefix);
-	output_text(out, digits);
-}
-
-/* Bytes that a terminal could take for more than text become \xHH; quote is doubled (CSV). */
-static void put_harmless(struct output *out, const char *text, size_t len, const char *quote)
-{
-	for (;;) {
-		size_t n = harmless(text, len, quote);
-
-		output_bytes(out, text, n);
-		if (n == len)
-			return;
-		if (text[n] == *quote)
-			output_bytes(out, "\"\"", 2);
-		else
-			put_hex(out, "\\x", text[n]);
-		text += n + 1;
-		len -= n + 1;
-	}
-}
-
-static void put_json_string(struct output *out, const char *text, size_t len)
-{
-	output_bytes(out, "\"", 1);
-	for (;;) {
-		size_t n = harmless(text, len, "\"\\");
-		unsigned char byte;
-
-		output_bytes(out, text, n);
-		if (n == len)
-			break;
-		byte = text[n];
-		if (byte == '"' || byte == '\\') {
-			char escaped[] = {'\\', byte};
-
-			output_bytes(out, escaped, 2);
-		} else {
-			/* A control character is itself; what is no character is shown. */
-			put_hex(out, byte < 0x80 ? "\\u00" : "\\\\x", byte);
-		}
-		text += n + 1;
-		len -= n + 1;
-	}
-	output_bytes(out, "\"", 1);
-}
-
 static void get(const struct column *column, const struct record *record, struct value *value)
 {
 	value->text = NULL;
@@ -420,22 +327,11 @@ static void put_json(struct output *out, const struct record *record)
 		if (!value.text)
 			output_text(out, "null");
 		else if (column->string)
-			put_json_string(out, value.text, value.len);
+			output_json(out, value.text, value.len);
 		else
 			output_bytes(out, value.text, value.len);
 	}
 	output_bytes(out, "}\n", 2);
-}
-
-static void put_csv_value(struct output *out, const struct value *value)
-{
-	int quoted = memchr(value->text, ',', value->len) || memchr(value->text, '"', value->len);
-
-	if (quoted)
-		output_bytes(out, "\"", 1);
-	put_harmless(out, value->text, value->len, "\"");
-	if (quoted)
-		output_bytes(out, "\"", 1);
 }
 
 static void put_csv(struct output *out, const struct record *record)
@@ -448,7 +344,7 @@ static void put_csv(struct output *out, const struct record *record)
 			output_bytes(out, ",", 1);
 		get(column, record, &value);
 		if (value.text)
-			put_csv_value(out, &value);
+			output_csv(out, value.text, value.len);
 	}
 	output_bytes(out, "\n", 1);
 }
@@ -470,7 +366,7 @@ static void put_text(struct output *out, const struct record *record)
 		output_bytes(out, "=", 1);
 		get(column, record, &value);
 		if (value.text)
-			put_harmless(out, value.text, value.len, "");
+			output_harmless(out, value.text, value.len);
 		else
 			output_bytes(out, "-", 1);
 		separator = ", ";
@@ -485,11 +381,11 @@ static void put_trace_text(struct output *out, const struct record *record)
 	unsigned int eth_type = be16toh(key->eth_type);
 	struct value value = {.text = NULL};
 
-	put_harmless(out, record->line->prefix, record->line->prefix_len, "");
+	output_harmless(out, record->line->prefix, record->line->prefix_len);
 	if (record->report->show_interface) {
 		get_interface(record, &value);
 		output_text(out, "interface=");
-		put_harmless(out, value.text, value.len, "");
+		output_harmless(out, value.text, value.len);
 		output_bytes(out, " ", 1);
 		value.text = NULL;
 	}
@@ -560,9 +456,7 @@ static void summary_text(const struct report *report, const struct report_summar
 {
 	__u64 tenths = (summary->nanoseconds + SECOND / 20) / (SECOND / 10);
 	const struct flow_count *counted = &summary->counted;
-	size_t len = strlen(summary->interface);
-	int plain = harmless(summary->interface, len, "") == len;
-	char end[80];
+	char end[80], interface[64];
 
 	if (report->trace == TRACE_KERNEL)
 		snprintf(end, sizeof(end), "%llu line%s, %llu lost", PLURAL(summary->lines),
@@ -571,8 +465,9 @@ static void summary_text(const struct report *report, const struct report_summar
 		snprintf(end, sizeof(end), "%llu flow%s, %llu unattributed", PLURAL(summary->flows),
 			 summary->unattributed.packets);
 	snprintf(text, size, "%s: %llu packet%s, %llu byte%s, %s in %llu.%u s",
-		 plain ? summary->interface : "?", PLURAL(counted->packets),
-		 PLURAL(counted->bytes), end, tenths / 10, (unsigned int)(tenths % 10));
+		 harmless_text(interface, sizeof(interface), summary->interface),
+		 PLURAL(counted->packets), PLURAL(counted->bytes), end, tenths / 10,
+		 (unsigned int)(tenths % 10));
 }
 
 void report_summary(const struct report *report, struct output *out,
