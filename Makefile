@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 # make            build xguard, a static binary
 # make check      run the tests (those under tests/system need root)
-# make bench      measure; make demo: a tour on a veth pair (both need root)
-# make install    to $(DESTDIR)$(PREFIX)
+# make check-kernels  boot real kernels in QEMU and trace there
+# make demo       a tour on a veth pair; make bench: measure (both need root)
+# make install    to $(DESTDIR)$(PREFIX); make uninstall removes it
+# Everything that is missing is installed by ./setup TARGET, which then runs make TARGET.
 VERSION := 0.1.0
 
 PREFIX ?= /usr/local
@@ -29,6 +31,9 @@ SRCS := xguard.c run.c options.c report.c output.c names.c flows.c trace_pipe.c 
 OBJS := $(SRCS:%.c=build/%.o) build/object.o
 UNITS := $(patsubst tests/unit/%.c,build/tests/%.t,$(wildcard tests/unit/*.c))
 SANITIZED := $(UNITS:%.t=%.sanitized.t)
+SYSTEM := $(wildcard tests/system/*.t)
+TOOLS := build/tests/send build/tests/generate
+PROVE := prove --timer -e 'timeout --foreground -k 10 300'
 
 Q := $(if $(V),,@)
 say = $(if $(V),,@echo "  $(1)	$@")
@@ -61,12 +66,39 @@ build/tests/%.sanitized.t: tests/unit/%.c Makefile | build/tests
 	$(Q)gcc $(XCFLAGS) -g -O1 -fsanitize=address,undefined -fno-sanitize-recover=all -Itests \
 		-MMD -MP -o $@ $<
 
+$(TOOLS): build/tests/%: build/tests/%.o
+	$(call say,LD)
+	$(Q)$(CC) $(CFLAGS) $(XLDFLAGS) $(LDFLAGS) -o $@ $^ -lm
+build/tests/generate: build/tests/traffic.o build/bpf.o
+
+check: xguard $(UNITS) $(SANITIZED) $(TOOLS)
+	$(Q)$(if $(wildcard xguard.8),mandoc -T lint -W warning xguard.8)
+	$(Q)$(if $(UNITS)$(SYSTEM),,echo "there are no tests" >&2; exit 1;) \
+		$(PROVE) $(UNITS) $(SANITIZED) $(SYSTEM)
+
+check-kernels: xguard $(TOOLS)
+	$(Q)$(PROVE) tests/kernels/*.t
+
+demo: xguard
+	$(Q)tests/demo
+
+bench: xguard $(TOOLS)
+	$(Q)tests/bench $(if $(V),--csv)
+
+install: xguard
+	install -d $(DESTDIR)$(SBINDIR) $(DESTDIR)$(MANDIR)/man8
+	install -m 755 xguard $(DESTDIR)$(SBINDIR)/xguard
+	install -m 644 xguard.8 $(DESTDIR)$(MANDIR)/man8/xguard.8
+
+uninstall:
+	rm -f $(DESTDIR)$(SBINDIR)/xguard $(DESTDIR)$(MANDIR)/man8/xguard.8
+
 build/tests:
 	$(Q)mkdir -p $@
 
 clean:
 	$(Q)rm -rf build xguard
 
-.PHONY: all clean
+.PHONY: all check check-kernels demo bench install uninstall clean
 .SECONDARY:
 -include $(wildcard build/*.d build/tests/*.d)

@@ -26,11 +26,13 @@
  *
  *	frames=1000000 bytes=64000000 sources=1 lost=0 milliseconds=498 rate=2008032
  *
- * where lost frames are those that the driver did not take (its ring was full). Checksums are right.
+ * where lost frames are those that the driver did not take (its ring was full). All checksums are
+ * right.
  *
- * How: an XDP program, run by BPF_PROG_TEST_RUN on live frames (Linux 5.18), writes the next address
- * of a prepared sequence into the frame and redirects it onto LINK. A veth link takes such frames
- * only while its other end has an XDP program in native mode, or GRO on (ethtool -K OTHER gro on).
+ * How: an XDP program, run by BPF_PROG_TEST_RUN on live frames (Linux 5.18), writes the next
+ * address of a prepared sequence into the frame and redirects it onto LINK. A veth link takes such
+ * frames only while its other end has an XDP program in native mode, or GRO on (ethtool -K OTHER gro
+ * on).
  * Its ring has 256 places and is emptied on the CPU that sends: keep batches below that. Two
  * generators on two CPUs need a link of two queues, or one fills the ring that the other empties.
  * Status: 0 sent all, 1 failed, 2 misuse, 3 some frames were lost.
@@ -38,7 +40,6 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <getopt.h>
-#include <math.h>
 #include <net/if.h>
 #include <sched.h>
 #include <signal.h>
@@ -58,18 +59,10 @@
 
 #include "bpf.h"
 #include "bpf_insn.h"
+#include "traffic.h"
 
 #define LIVE_FRAMES (1u << 1)      /* BPF_F_TEST_XDP_LIVE_FRAMES, missing in older headers */
-#define SEQUENCE_MIN (1u << 20)
-#define SEQUENCE_MAX (1u << 24)
 #define REPEAT_MAX 0x7fffffff
-
-/* One frame's address, and the checksums that go with it; all in network byte order. */
-struct entry {
-	__u32 address;             /* IPv4, or the last four bytes of IPv6 */
-	__u16 ip_checksum;         /* IPv4 */
-	__u16 checksum;            /* UDP, TCP, ICMP */
-};
 
 /* What the program keeps between frames. */
 struct state {
@@ -78,29 +71,15 @@ struct state {
 };
 
 struct generator {
+	struct traffic traffic;
 	const char *link;
 	int ifindex;
-	__u64 count;
 	double seconds;                /* 0: until count is reached */
 	__u64 rate;
-	__u32 sources;
-	enum { TURN, UNIFORM, ZIPF } order;
-	double exponent;
-	int family;
-	__u8 source[16], destination[16];
-	__u8 mac[6];
-	int protocol;
-	unsigned int size;
 	unsigned int batch;
 	int cpu;
-	__u64 seed;
 	const char *per_source;
 
-	__u8 frame[4096];
-	unsigned int ip, l4;           /* offsets of headers in frame */
-	unsigned int checksum_at;      /* offset of the checksum behind IP */
-	__u32 length;                  /* entries of the sequence */
-	struct entry *sequence;
 	volatile struct state *state;
 	int program;                   /* flat out */
 	int socket;                    /* at a rate */
@@ -148,13 +127,13 @@ static void *make_array(int *fd, __u32 n, __u32 value_size)
  */
 static int load_program(const struct generator *g, int sequence, int state)
 {
-	const int ipv4 = g->family == AF_INET;
-	const int source_at = (int)g->ip + (ipv4 ? 12 : 20);
+	const int ipv4 = g->traffic.family == AF_INET;
+	const int source_at = (int)g->traffic.ip + (ipv4 ? 12 : 20);
 	struct bpf_insn insns[] = {
 		BPF_LDX_MEM(BPF_W, BPF_REG_6, BPF_REG_1, offsetof(struct xdp_md, data)),
 		BPF_LDX_MEM(BPF_W, BPF_REG_2, BPF_REG_1, offsetof(struct xdp_md, data_end)),
 		BPF_MOV64_REG(BPF_REG_3, BPF_REG_6),
-		BPF_ALU64_IMM(BPF_ADD, BPF_REG_3, (int)g->checksum_at + 2),
+		BPF_ALU64_IMM(BPF_ADD, BPF_REG_3, (int)g->traffic.checksum_at + 2),
 		BPF_JMP_REG(BPF_JGT, BPF_REG_3, BPF_REG_2, ABORT),
 		BPF_LD_MAP_VALUE(BPF_REG_7, state, 0),
 		BPF_LDX_MEM(BPF_DW, BPF_REG_8, BPF_REG_7, offsetof(struct state, next)),
@@ -167,12 +146,12 @@ static int load_program(const struct generator *g, int sequence, int state)
 		BPF_LDX_MEM(BPF_W, BPF_REG_1, BPF_REG_0, offsetof(struct entry, address)),
 		BPF_STX_MEM(BPF_W, BPF_REG_6, BPF_REG_1, source_at),
 		BPF_LDX_MEM(BPF_H, BPF_REG_1, BPF_REG_0, offsetof(struct entry, ip_checksum)),
-		ipv4 ? BPF_STX_MEM(BPF_H, BPF_REG_6, BPF_REG_1, (int)g->ip + 10)
+		ipv4 ? BPF_STX_MEM(BPF_H, BPF_REG_6, BPF_REG_1, (int)g->traffic.ip + 10)
 		     : BPF_MOV64_IMM(BPF_REG_1, 0),
 		BPF_LDX_MEM(BPF_H, BPF_REG_1, BPF_REG_0, offsetof(struct entry, checksum)),
-		BPF_STX_MEM(BPF_H, BPF_REG_6, BPF_REG_1, (int)g->checksum_at),
+		BPF_STX_MEM(BPF_H, BPF_REG_6, BPF_REG_1, (int)g->traffic.checksum_at),
 		BPF_ALU64_IMM(BPF_ADD, BPF_REG_8, 1),
-		BPF_JMP_IMM(BPF_JLT, BPF_REG_8, (int)g->length, 1),
+		BPF_JMP_IMM(BPF_JLT, BPF_REG_8, (int)g->traffic.length, 1),
 		BPF_MOV64_IMM(BPF_REG_8, 0),
 		BPF_STX_MEM(BPF_DW, BPF_REG_7, BPF_REG_8, offsetof(struct state, next)),
 		BPF_LDX_MEM(BPF_DW, BPF_REG_1, BPF_REG_7, offsetof(struct state, sent)),
@@ -213,206 +192,6 @@ static int open_socket(const struct generator *g)
 	return fd;
 }
 
-/* One's complement sum over len bytes, on top of sum; bytes in their order on the wire. */
-static __u32 sum_bytes(const __u8 *bytes, size_t len, __u32 sum)
-{
-	for (size_t i = 0; i + 1 < len; i += 2)
-		sum += (__u32)bytes[i] << 8 | bytes[i + 1];
-	if (len & 1)
-		sum += (__u32)bytes[len - 1] << 8;
-	return sum;
-}
-
-static __u16 fold(__u32 sum)
-{
-	while (sum >> 16)
-		sum = (sum & 0xffff) + (sum >> 16);
-	return htons((__u16)~sum);
-}
-
-static void put16(__u8 *at, unsigned int value)
-{
-	at[0] = (__u8)(value >> 8);
-	at[1] = (__u8)value;
-}
-
-/* The frame that all sources share: everything but source address and checksums. */
-static void build_frame(struct generator *g)
-{
-	const int ipv4 = g->family == AF_INET;
-	const unsigned int l4 = 14 + (ipv4 ? 20 : 40);
-	__u8 *ip = g->frame + 14, *header = g->frame + l4;
-
-	memcpy(g->frame, g->mac, 6);
-	memcpy(g->frame + 6, (const __u8[]){2, 0, 0, 0, 0, 0x98}, 6);
-	put16(g->frame + 12, ipv4 ? 0x0800 : 0x86dd);
-	g->ip = 14;
-	g->l4 = l4;
-	if (ipv4) {
-		ip[0] = 0x45;
-		put16(ip + 2, g->size - 14);
-		ip[8] = 64;
-		ip[9] = (__u8)g->protocol;
-		memcpy(ip + 16, g->destination, 4);
-	} else {
-		ip[0] = 0x60;
-		put16(ip + 4, g->size - l4);
-		ip[6] = (__u8)g->protocol;
-		ip[7] = 64;
-		memcpy(ip + 8, g->source, 16);
-		memcpy(ip + 24, g->destination, 16);
-	}
-	put16(header, 4000);
-	put16(header + 2, 9);
-	g->checksum_at = l4 + 6;
-	if (g->protocol == IPPROTO_UDP) {
-		put16(header + 4, g->size - l4);
-	} else if (g->protocol == IPPROTO_TCP) {
-		header[12] = 5 << 4;
-		header[13] = 0x10; /* ACK */
-		g->checksum_at = l4 + 16;
-	} else {
-		header[0] = ipv4 ? 8 : 128; /* echo request */
-		header[1] = 0;
-		g->checksum_at = l4 + 2;
-		put16(header + 2, 0);
-	}
-}
-
-/* The address of source number i as it stands in the frame. */
-static void nth_source(const struct generator *g, __u32 i, __u8 address[16])
-{
-	const int last = g->family == AF_INET ? 0 : 12;
-	__u32 low;
-
-	memcpy(address, g->source, 16);
-	memcpy(&low, address + last, 4);
-	low = htonl(ntohl(low) + i);
-	memcpy(address + last, &low, 4);
-}
-
-static void fill_entry(const struct generator *g, __u32 i, __u32 sum_ip, __u32 sum_l4,
-		       struct entry *entry)
-{
-	const int ipv4 = g->family == AF_INET;
-	const size_t len = ipv4 ? 4 : 16;
-	__u8 address[16];
-
-	nth_source(g, i, address);
-	memcpy(&entry->address, address + (ipv4 ? 0 : 12), 4);
-	entry->ip_checksum = ipv4 ? fold(sum_bytes(address, len, sum_ip)) : 0;
-	if (ipv4 && g->protocol == IPPROTO_ICMP) /* it has no pseudo-header */
-		entry->checksum = fold(sum_l4);
-	else
-		entry->checksum = fold(sum_bytes(address, len, sum_l4));
-	if (!entry->checksum && g->protocol == IPPROTO_UDP)
-		entry->checksum = 0xffff;
-}
-
-/* xorshift64*, good enough for draws that must only be repeatable. */
-static __u64 draw(__u64 *state)
-{
-	*state ^= *state >> 12;
-	*state ^= *state << 25;
-	*state ^= *state >> 27;
-	return *state * 0x2545f4914f6cdd1dull;
-}
-
-static __u32 draw_below(__u64 *state, __u32 n)
-{
-	return (__u32)((draw(state) >> 32) * n >> 32);
-}
-
-/* The cumulative weights of Zipf's law over n ranks, the last one 1. */
-static double *zipf_weights(__u32 n, double exponent)
-{
-	double *cumulative = malloc(n * sizeof(*cumulative)), sum = 0;
-
-	if (!cumulative)
-		die("out of memory");
-	for (__u32 i = 0; i < n; i++) {
-		sum += pow(i + 1, -exponent);
-		cumulative[i] = sum;
-	}
-	for (__u32 i = 0; i < n; i++)
-		cumulative[i] /= sum;
-	return cumulative;
-}
-
-static __u32 draw_rank(const double *cumulative, __u32 n, __u64 *seed)
-{
-	const double wanted = (double)(draw(seed) >> 11) / 9007199254740992.0; /* 2^53 */
-	__u32 low = 0, high = n - 1;
-
-	while (low < high) {
-		__u32 middle = low + (high - low) / 2;
-
-		if (cumulative[middle] > wanted)
-			high = middle;
-		else
-			low = middle + 1;
-	}
-	return low;
-}
-
-/* A random order of 0 to n - 1. */
-static __u32 *shuffled(__u32 n, __u64 *seed)
-{
-	__u32 *list = malloc(n * sizeof(*list));
-
-	if (!list)
-		die("out of memory");
-	for (__u32 i = 0; i < n; i++) {
-		__u32 j = draw_below(seed, i + 1);
-
-		list[i] = list[j];
-		list[j] = i;
-	}
-	return list;
-}
-
-/* As many entries as it takes: one turn, or enough draws for every source to come up. */
-static __u32 sequence_length(const struct generator *g)
-{
-	__u64 length = g->sources;
-
-	if (g->order != TURN) {
-		length = 4ull * g->sources > SEQUENCE_MIN ? 4ull * g->sources : SEQUENCE_MIN;
-		if (length > g->count)
-			length = g->count;
-	}
-	return length < SEQUENCE_MAX ? (__u32)length : SEQUENCE_MAX;
-}
-
-static void fill_sequence(struct generator *g)
-{
-	__u64 seed = g->seed * 0x9e3779b97f4a7c15ull + 1;
-	double *weights = g->order == ZIPF ? zipf_weights(g->sources, g->exponent) : NULL;
-	__u32 *address_of = g->order == ZIPF ? shuffled(g->sources, &seed) : NULL;
-	__u32 sum_ip = sum_bytes(g->frame + g->ip, g->l4 - g->ip, 0);
-	__u32 sum_l4 = sum_bytes(g->frame + g->l4, g->size - g->l4, 0);
-
-	if (g->family == AF_INET) {
-		if (g->protocol != IPPROTO_ICMP)
-			sum_l4 = sum_bytes(g->destination, 4, sum_l4);
-	} else {
-		sum_l4 = sum_bytes(g->destination, 16, sum_l4);
-	}
-	if (g->family == AF_INET6 || g->protocol != IPPROTO_ICMP)
-		sum_l4 += (__u32)g->protocol + g->size - g->l4;
-	for (__u32 n = 0; n < g->length; n++) {
-		__u32 i = n % g->sources;
-
-		if (g->order == UNIFORM)
-			i = draw_below(&seed, g->sources);
-		else if (g->order == ZIPF)
-			i = address_of[draw_rank(weights, g->sources, &seed)];
-		fill_entry(g, i, sum_ip, sum_l4, &g->sequence[n]);
-	}
-	free(weights);
-	free(address_of);
-}
-
 static __u64 now(void)
 {
 	struct timespec ts;
@@ -434,8 +213,8 @@ static void send_frames(const struct generator *g, __u32 n)
 {
 	union bpf_attr attr = {
 		.test.prog_fd = (__u32)g->program,
-		.test.data_in = (unsigned long)g->frame,
-		.test.data_size_in = g->size,
+		.test.data_in = (unsigned long)g->traffic.frame,
+		.test.data_size_in = g->traffic.size,
 		.test.repeat = n,
 		.test.flags = LIVE_FRAMES,
 		.test.batch_size = g->batch,
@@ -448,13 +227,14 @@ static void send_frames(const struct generator *g, __u32 n)
 /* Put the next entry into the frame, as the program does. */
 static void next_frame(struct generator *g)
 {
-	const struct entry *entry = &g->sequence[g->state->next];
+	struct traffic *t = &g->traffic;
+	const struct entry *entry = &t->sequence[g->state->next];
 
-	memcpy(g->frame + g->ip + (g->family == AF_INET ? 12 : 20), &entry->address, 4);
-	if (g->family == AF_INET)
-		memcpy(g->frame + g->ip + 10, &entry->ip_checksum, 2);
-	memcpy(g->frame + g->checksum_at, &entry->checksum, 2);
-	g->state->next = (g->state->next + 1) % g->length;
+	memcpy(t->frame + t->ip + (t->family == AF_INET ? 12 : 20), &entry->address, 4);
+	if (t->family == AF_INET)
+		memcpy(t->frame + t->ip + 10, &entry->ip_checksum, 2);
+	memcpy(t->frame + t->checksum_at, &entry->checksum, 2);
+	g->state->next = (g->state->next + 1) % t->length;
 }
 
 /* Send n frames through a packet socket, each handed to the driver before the next one. */
@@ -462,7 +242,7 @@ static void write_frames(struct generator *g, __u64 n)
 {
 	for (; n && !stopped; n--) {
 		next_frame(g);
-		while (send(g->socket, g->frame, g->size, 0) < 0)
+		while (send(g->socket, g->traffic.frame, g->traffic.size, 0) < 0)
 			if (errno != ENOBUFS && errno != EINTR)
 				die("send on %s: %s", g->link, strerror(errno));
 		g->state->sent++;
@@ -475,14 +255,14 @@ static void run_at_rate(struct generator *g)
 	const __u64 start = now();
 	__u64 wake = start;
 
-	while (!stopped && g->state->sent < g->count) {
+	while (!stopped && g->state->sent < g->traffic.count) {
 		__u64 due;
 
 		wake += 1000000;
 		sleep_until(wake);
 		due = (__u64)((double)(now() - start) * 1e-9 * (double)g->rate);
-		if (due > g->count)
-			due = g->count;
+		if (due > g->traffic.count)
+			due = g->traffic.count;
 		if (due > g->state->sent)
 			write_frames(g, due - g->state->sent);
 	}
@@ -490,8 +270,8 @@ static void run_at_rate(struct generator *g)
 
 static void run_flat_out(const struct generator *g)
 {
-	while (!stopped && g->state->sent < g->count) {
-		__u64 left = g->count - g->state->sent;
+	while (!stopped && g->state->sent < g->traffic.count) {
+		__u64 left = g->traffic.count - g->state->sent;
 
 		send_frames(g, left < REPEAT_MAX ? (__u32)left : REPEAT_MAX);
 	}
@@ -511,34 +291,6 @@ static void run(struct generator *g)
 		run_at_rate(g);
 	else
 		run_flat_out(g);
-}
-
-/* Write what each source sent, in order of address. Returns the number of sources that did. */
-static __u32 count_sources(const struct generator *g, __u64 sent, FILE *file)
-{
-	const int last = g->family == AF_INET ? 0 : 12;
-	__u64 *counts = calloc(g->sources, sizeof(*counts));
-	__u32 first, used = 0;
-
-	if (!counts)
-		die("out of memory");
-	memcpy(&first, g->source + last, 4);
-	for (__u32 n = 0; n < g->length; n++)
-		counts[ntohl(g->sequence[n].address) - ntohl(first)] +=
-			sent / g->length + (n < sent % g->length);
-	for (__u32 i = 0; i < g->sources; i++) {
-		char text[INET6_ADDRSTRLEN];
-		__u8 address[16];
-
-		used += counts[i] != 0;
-		if (!file || !counts[i])
-			continue;
-		nth_source(g, i, address);
-		inet_ntop(g->family, address, text, sizeof(text));
-		fprintf(file, "%s %llu %llu\n", text, counts[i], counts[i] * g->size);
-	}
-	free(counts);
-	return used;
 }
 
 /* A counter of the link; 0 where there is no /sys. */
@@ -591,10 +343,10 @@ static __u64 number(const char *option, const char *text, __u64 min, __u64 max)
 
 static void parse_source(struct generator *g, const char *text)
 {
-	if (inet_pton(AF_INET, text, g->source) == 1)
-		g->family = AF_INET;
-	else if (inet_pton(AF_INET6, text, g->source) == 1)
-		g->family = AF_INET6;
+	if (inet_pton(AF_INET, text, g->traffic.source) == 1)
+		g->traffic.family = AF_INET;
+	else if (inet_pton(AF_INET6, text, g->traffic.source) == 1)
+		g->traffic.family = AF_INET6;
 	else
 		misuse("source", text);
 }
@@ -604,13 +356,13 @@ static void parse_order(struct generator *g, const char *text)
 	char *end = NULL;
 
 	if (!strcmp(text, "turn"))
-		g->order = TURN;
+		g->traffic.order = TURN;
 	else if (!strcmp(text, "uniform"))
-		g->order = UNIFORM;
+		g->traffic.order = UNIFORM;
 	else if (!strcmp(text, "zipf"))
-		g->order = ZIPF;
-	else if (!strncmp(text, "zipf:", 5) && (g->exponent = strtod(text + 5, &end)) > 0 && !*end)
-		g->order = ZIPF;
+		g->traffic.order = ZIPF;
+	else if (!strncmp(text, "zipf:", 5) && (g->traffic.exponent = strtod(text + 5, &end)) > 0 && !*end)
+		g->traffic.order = ZIPF;
 	else
 		misuse("order", text);
 }
@@ -622,17 +374,17 @@ static void parse_mac(struct generator *g, const char *text)
 	if (sscanf(text, "%2x:%2x:%2x:%2x:%2x:%2x", b, b + 1, b + 2, b + 3, b + 4, b + 5) != 6)
 		misuse("mac", text);
 	for (int i = 0; i < 6; i++)
-		g->mac[i] = (__u8)b[i];
+		g->traffic.mac[i] = (__u8)b[i];
 }
 
 static void parse_protocol(struct generator *g, const char *text)
 {
 	if (!strcmp(text, "udp"))
-		g->protocol = IPPROTO_UDP;
+		g->traffic.protocol = IPPROTO_UDP;
 	else if (!strcmp(text, "tcp"))
-		g->protocol = IPPROTO_TCP;
+		g->traffic.protocol = IPPROTO_TCP;
 	else if (!strcmp(text, "icmp"))
-		g->protocol = IPPROTO_ICMP;
+		g->traffic.protocol = IPPROTO_ICMP;
 	else
 		misuse("protocol", text);
 }
@@ -649,22 +401,22 @@ static const struct option options[] = {
 static void take(struct generator *g, int option, char *value, const char **destination)
 {
 	switch (option) {
-	case 'c': g->count = number("count", value, 1, ~0ull); break;
+	case 'c': g->traffic.count = number("count", value, 1, ~0ull); break;
 	case 't':
 		g->seconds = strtod(value, NULL);
-		g->count = ~0ull;
+		g->traffic.count = ~0ull;
 		break;
 	case 'r': g->rate = number("rate", value, 1, ~0u); break;
-	case 'n': g->sources = (__u32)number("sources", value, 1, SEQUENCE_MAX); break;
+	case 'n': g->traffic.sources = (__u32)number("sources", value, 1, TRAFFIC_SEQUENCE_MAX); break;
 	case 'o': parse_order(g, value); break;
 	case 's': parse_source(g, value); break;
 	case 'd': *destination = value; break;
 	case 'm': parse_mac(g, value); break;
 	case 'p': parse_protocol(g, value); break;
-	case 'l': g->size = (unsigned int)number("size", value, 60, 3000); break;
+	case 'l': g->traffic.size = (unsigned int)number("size", value, 60, 3000); break;
 	case 'b': g->batch = (unsigned int)number("batch", value, 1, 256); break;
 	case 'C': g->cpu = (int)number("cpu", value, 0, CPU_SETSIZE - 1); break;
-	case 'e': g->seed = number("seed", value, 0, ~0ull); break;
+	case 'e': g->traffic.seed = number("seed", value, 0, ~0ull); break;
 	case 'f': g->per_source = value; break;
 	default: exit(2);
 	}
@@ -685,12 +437,12 @@ static void parse(struct generator *g, int argc, char **argv)
 	}
 	g->link = argv[optind];
 	if (!destination)
-		destination = g->family == AF_INET ? "192.0.2.1" : "2001:db8::1";
-	if (inet_pton(g->family, destination, g->destination) != 1)
+		destination = g->traffic.family == AF_INET ? "192.0.2.1" : "2001:db8::1";
+	if (inet_pton(g->traffic.family, destination, g->traffic.destination) != 1)
 		misuse("destination", destination);
-	if (g->family == AF_INET6 && g->protocol == IPPROTO_ICMP)
-		g->protocol = IPPROTO_ICMPV6;
-	if (g->family == AF_INET6 && g->protocol == IPPROTO_TCP && g->size < 74)
+	if (g->traffic.family == AF_INET6 && g->traffic.protocol == IPPROTO_ICMP)
+		g->traffic.protocol = IPPROTO_ICMPV6;
+	if (g->traffic.family == AF_INET6 && g->traffic.protocol == IPPROTO_TCP && g->traffic.size < 74)
 		misuse("size", "below 74 with TCP over IPv6");
 }
 
@@ -706,11 +458,11 @@ static void prepare(struct generator *g)
 	CPU_SET(g->cpu < 0 ? 0 : g->cpu, &cpus);
 	if (g->cpu >= 0 && sched_setaffinity(0, sizeof(cpus), &cpus))
 		die("CPU %d: %s", g->cpu, strerror(errno));
-	build_frame(g);
-	g->length = sequence_length(g);
-	g->sequence = make_array(&sequence, g->length, sizeof(*g->sequence));
+	traffic_build_frame(&g->traffic);
+	g->traffic.length = traffic_sequence_length(&g->traffic);
+	g->traffic.sequence = make_array(&sequence, g->traffic.length, sizeof(*g->traffic.sequence));
 	g->state = make_array(&state, 1, sizeof(*g->state));
-	fill_sequence(g);
+	traffic_fill(&g->traffic);
 	if (g->rate)
 		g->socket = open_socket(g);
 	else
@@ -720,8 +472,11 @@ static void prepare(struct generator *g)
 int main(int argc, char **argv)
 {
 	static struct generator g = {
-		.count = 1000000, .sources = 1, .exponent = 1.1, .protocol = IPPROTO_UDP, .size = 64,
-		.batch = 64, .cpu = -1, .seed = 1,
+		.traffic = {
+			.count = 1000000, .sources = 1, .exponent = 1.1, .seed = 1,
+			.protocol = IPPROTO_UDP, .size = 64,
+		},
+		.batch = 64, .cpu = -1,
 	};
 	struct sigaction action = {.sa_handler = stop};
 	__u64 before, start, elapsed, sent, lost;
@@ -742,11 +497,11 @@ int main(int argc, char **argv)
 	elapsed = now() - start;
 	sent = g.state->sent;
 	lost = count_lost(&g, sent, before);
-	sources = count_sources(&g, sent, file);
+	sources = traffic_count(&g.traffic, sent, file);
 	if (file && fclose(file))
 		die("%s: %s", g.per_source, strerror(errno));
 	printf("frames=%llu bytes=%llu sources=%u lost=%llu milliseconds=%llu rate=%llu\n", sent,
-	       sent * g.size, sources, lost, elapsed / 1000000,
+	       sent * g.traffic.size, sources, lost, elapsed / 1000000,
 	       (__u64)((double)sent * 1e9 / (double)(elapsed ? elapsed : 1)));
 	if (lost > sent / 2)
 		fprintf(stderr, "generate: most did not arrive: the other end of %s needs an XDP program "
