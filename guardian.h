@@ -15,8 +15,9 @@
 #include "netlink.h"
 
 struct guardian {
-	int socket;     /* SOCK_SEQPACKET, close-on-exec; poll it for news; -1: not held */
-	pid_t pid;      /* 0: none */
+	int socket;     /* news arrive here: poll it; close-on-exec; -1: not held */
+	int requests;   /* SOCK_SEQPACKET, the one for requests and replies */
+	pid_t pid;      /* 0: none, and then the rest is not held, whatever it is */
 };
 
 /* What the guardian must take down beside programs, inherited at the fork. */
@@ -48,6 +49,7 @@ struct guardian_news {
 	enum link_event event;
 	int ifindex;
 	char name[16];
+	int moved;         /* LINK_IS_GONE: 1: it is in another network namespace now */
 	__u32 program_id;  /* LINK_IS_TAKEN: the program that is there now, 0 for none */
 };
 
@@ -84,7 +86,8 @@ void guardian_end(struct guardian *guardian);
 
 /*
  * The process that answers for xguard's program on this link, in this network namespace: its pid,
- * 0 when nobody does. (An abstract unix socket that its guardian holds.)
+ * -1 when somebody does whose pid cannot be seen from here (another PID namespace), 0 when nobody
+ * does. (An abstract unix socket that its guardian holds; one of another user does not count.)
  */
 pid_t guardian_alive(int ifindex);
 

@@ -21,6 +21,7 @@ struct link_info {
 	char name[16];
 	char kind[16];             /* IFLA_INFO_KIND: "veth", "bond", "vlan" ...; empty for a NIC */
 	__u32 program[4];          /* ids of the programs attached, by enum xdp_mode; 0: none */
+	int moved;                 /* in news of a link's end: it went to another namespace */
 	__u64 rx_packets;          /* IFLA_STATS64, else IFLA_STATS */
 	__u64 rx_bytes;
 };
@@ -37,8 +38,9 @@ int netlink_open(unsigned int groups, struct failure *failure);
 int netlink_link(int nl, const char *name, int ifindex, struct link_info *link,
 		 struct failure *failure);
 
-/* Call each(link, context) for every link of this network namespace, in the kernel's order;
- * a result other than 0 ends the walk and is returned. Else 0, or -errno. */
+/* Call each(link, context) for every link of this network namespace, in the kernel's order; a
+ * result other than 0 ends the walk and is returned. Else 0, or -errno with failure filled in. The
+ * list is complete before the first call, so that each may use nl. */
 int netlink_links(int nl, int (*each)(const struct link_info *link, void *context), void *context,
 		  struct failure *failure);
 
@@ -50,6 +52,18 @@ int netlink_links(int nl, int (*each)(const struct link_info *link, void *contex
  */
 int netlink_set_xdp(int nl, const struct link_info *link, int program_fd, int expected_fd,
 		    unsigned int flags, struct failure *failure);
+
+/* Called for each piece of news about a link; gone: deleted, or (link->moved) moved away. */
+typedef void netlink_news(const struct link_info *link, int gone, void *context);
+
+/*
+ * Read, without waiting, what a socket opened with RTMGRP_LINK got. A program that is attached by
+ * a BPF link makes no news. Returns 0, 1 when news were lost (look at all links), or -errno.
+ */
+int netlink_events(int nl, netlink_news *each, void *context);
+
+/* The name of the driver behind a link ("virtio_net"), by an ioctl. Returns 0, or -errno and "". */
+int netlink_driver(const char *name, char driver[32]);
 
 /* The mode in which a program with this id is attached to the link, or XDP_MODE_NONE. */
 enum xdp_mode netlink_mode_of(const struct link_info *link, __u32 program_id);

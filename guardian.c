@@ -1,0 +1,281 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* The reader's side: fork the guardian, ask it, hear its news. It does the rest. */
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+#include <linux/capability.h>
+
+#include "bpf.h"
+#include "guardian_serve.h"
+#include "holder.h"
+
+#define PROGRAM_NAME "xguard"
+#define ABOVE        16 /* descriptors on their way to a fixed number wait above this one */
+
+/* Keep the capabilities that the guardian's work takes, where it has them. */
+static void drop_capabilities(const struct guardian_duties *duties)
+{
+	struct __user_cap_header_struct header = { _LINUX_CAPABILITY_VERSION_3, 0 };
+	struct __user_cap_data_struct data[_LINUX_CAPABILITY_U32S_3];
+	__u32 keep = 1u << CAP_NET_ADMIN;
+
+	if (duties->instance[0])
+		keep |= 1u << CAP_DAC_OVERRIDE;
+	if (syscall(SYS_capget, &header, data))
+		return;
+	data[0].effective = data[0].permitted &= keep;
+	data[1].effective = data[1].permitted = 0;
+	data[0].inheritable = data[1].inheritable = 0;
+	syscall(SYS_capset, &header, data);
+	prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
+}
+
+/* Only what is needed stays open: no pipeline must wait for the guardian's end. */
+static void settle_descriptors(int requests, int news, int instances)
+{
+	requests = fcntl(requests, F_DUPFD, ABOVE);
+	news = fcntl(news, F_DUPFD, ABOVE);
+	if (instances >= 0)
+		instances = fcntl(instances, F_DUPFD, ABOVE);
+	dup2(requests, GUARDIAN_REQUESTS);
+	dup2(news, GUARDIAN_NEWS);
+	if (instances >= 0)
+		dup2(instances, GUARDIAN_INSTANCES);
+	if (!syscall(SYS_close_range, instances >= 0 ? GUARDIAN_INSTANCES + 1 : GUARDIAN_INSTANCES,
+		     ~0u, 0))
+		return;
+	for (int fd = sysconf(_SC_OPEN_MAX); --fd > GUARDIAN_INSTANCES;)
+		close(fd);
+}
+
+static void become_guardian(int requests, int news, const struct guardian_duties *duties)
+	__attribute__((noreturn));
+static void become_guardian(int requests, int news, const struct guardian_duties *duties)
+{
+	struct guardian_duties own = *duties;
+	struct sigaction ignore = { .sa_handler = SIG_IGN };
+
+	setsid();
+	for (int number = 1; number < NSIG; number++)
+		sigaction(number, &ignore, NULL);
+	prctl(PR_SET_NAME, "xguard-guardian");
+	settle_descriptors(requests, news, own.instances);
+	(void)!chdir("/"); /* keeps no file system busy */
+	drop_capabilities(&own);
+	guardian_serve(&own);
+}
+
+int guardian_start(struct guardian *guardian, const struct guardian_duties *duties,
+		   struct failure *failure)
+{
+	int requests[2] = { -1, -1 }, news[2] = { -1, -1 };
+	sigset_t all, before;
+	int err = 0;
+
+	guardian->socket = guardian->requests = -1;
+	guardian->pid = 0;
+	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, requests) ||
+	    socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, news)) {
+		err = fail(failure, errno, "start the guardian");
+		goto cleanup;
+	}
+	/* No signal may end the child before it ignores them all. */
+	sigfillset(&all);
+	sigprocmask(SIG_BLOCK, &all, &before);
+	guardian->pid = fork();
+	if (guardian->pid == 0)
+		become_guardian(requests[1], news[1], duties);
+	if (guardian->pid < 0) {
+		err = fail(failure, errno, "start the guardian");
+		guardian->pid = 0;
+	}
+	sigprocmask(SIG_SETMASK, &before, NULL);
+	if (err)
+		goto cleanup;
+	guardian->requests = requests[0];
+	guardian->socket = news[0];
+	requests[0] = news[0] = -1;
+cleanup:
+	for (int i = 0; i < 2; i++) {
+		if (requests[i] >= 0)
+			close(requests[i]);
+		if (news[i] >= 0)
+			close(news[i]);
+	}
+	return err;
+}
+
+static int send_request(const struct guardian *guardian, const struct guardian_request *request,
+			const int *fds, size_t nfds)
+{
+	char control[CMSG_SPACE(sizeof(int) * REQUEST_FDS)] = { 0 };
+	struct iovec iov = { (void *)request, sizeof(*request) };
+	struct msghdr message = { .msg_iov = &iov, .msg_iovlen = 1 };
+	struct cmsghdr *cmsg;
+	ssize_t n;
+
+	if (nfds) {
+		message.msg_control = control;
+		message.msg_controllen = CMSG_SPACE(sizeof(int) * nfds);
+		cmsg = CMSG_FIRSTHDR(&message);
+		cmsg->cmsg_level = SOL_SOCKET;
+		cmsg->cmsg_type = SCM_RIGHTS;
+		cmsg->cmsg_len = CMSG_LEN(sizeof(int) * nfds);
+		memcpy(CMSG_DATA(cmsg), fds, sizeof(int) * nfds);
+	}
+	do
+		n = sendmsg(guardian->requests, &message, MSG_NOSIGNAL);
+	while (n < 0 && errno == EINTR);
+	return n < 0 ? -errno : 0;
+}
+
+/* Ask and wait for the reply, which is 5 to 30 ms of the kernel's for an attach. */
+static int ask(const struct guardian *guardian, const struct guardian_request *request,
+	       const int *fds, size_t nfds, struct guardian_reply *reply, struct failure *failure)
+{
+	const char *what = request->kind == REQUEST_ATTACH ? "attach to" : "detach from";
+	const char *name = request->name[0] ? request->name : "all links";
+	int err = send_request(guardian, request, fds, nfds);
+	ssize_t n;
+
+	do
+		n = err ? 0 : recv(guardian->requests, reply, sizeof(*reply), 0);
+	while (n < 0 && errno == EINTR);
+	if (n == sizeof(*reply)) {
+		*failure = reply->failure;
+		return reply->err;
+	}
+	fail(failure, EPIPE, "%s %s", what, name);
+	fail_reason(failure, "the guardian, process %d, has died", guardian->pid);
+	fail_next(failure, "nothing detaches by itself any more: run `ip link set dev %s xdp off`",
+		  request->name[0] ? request->name : "IFACE");
+	return -EPIPE;
+}
+
+/* Somebody answers for the link. */
+static int say_who(int ifindex, const char *name, struct failure *failure)
+{
+	pid_t pid = 0, parent;
+	uid_t uid = 0;
+
+	fail(failure, EBUSY, "attach to %s", name);
+	if (guardian_alive(ifindex) == 0 && !guardian_answerer(ifindex, &pid, &uid)) {
+		fail_reason(failure, "process %d of user %u, which is no xguard of root's or yours, "
+			    "holds the socket @xguard/%d", pid, uid, ifindex);
+		return fail_next(failure, "end that process, then try again");
+	}
+	pid = guardian_alive(ifindex);
+	parent = pid > 0 ? holder_parent(pid) : 0;
+	if (parent > 1)
+		pid = parent;
+	if (pid <= 0) {
+		fail_reason(failure, "%s is traced by another xguard, in another PID namespace",
+			    name);
+		return fail_next(failure, "end that one, then try again");
+	}
+	fail_reason(failure, "%s is traced by another xguard, process %d", name, pid);
+	return fail_next(failure, "end that one (kill %d), then try again", pid);
+}
+
+/* A program is in the way: returns 1 when it is a dead xguard's, 0 with failure naming it. */
+static int is_leftover(const struct link_info *link, struct guardian_request *request,
+		       struct failure *failure)
+{
+	enum xdp_mode mode = XDP_MODE_OFFLOAD;
+	struct holder holder;
+	char text[160];
+	__u32 id;
+
+	while (mode > XDP_MODE_NATIVE && !link->program[mode])
+		mode--;
+	id = link->program[mode];
+	holder_of(id, 0, &holder);
+	if (!strcmp(holder.program, PROGRAM_NAME)) {
+		request->leftover_id = id;
+		return 1;
+	}
+	holder_of(id, 1, &holder);
+	holder_text(id, &holder, text, sizeof(text));
+	fail(failure, EBUSY, "attach to %s", link->name);
+	fail_reason(failure, "%s is attached to it in %s mode already, and xguard replaces nobody's "
+		    "program", text, xdp_mode_name(mode));
+	fail_next(failure, "look at it with `bpftool prog show id %u` or `ip -d link show dev %s`; "
+		  "who started it can take it off", id, link->name);
+	return 0;
+}
+
+int guardian_attach(struct guardian *guardian, const struct link_info *link, int program_fd,
+		    enum attach_mode mode, struct attach_result *result, struct failure *failure)
+{
+	struct guardian_request request = { .kind = REQUEST_ATTACH, .ifindex = link->ifindex,
+					    .mode = mode };
+	int fds[REQUEST_FDS] = { program_fd, -1 };
+	struct guardian_reply reply;
+	struct bpf_prog_info info;
+	int err;
+
+	memset(result, 0, sizeof(*result));
+	memset(&info, 0, sizeof(info));
+	memcpy(request.name, link->name, sizeof(request.name));
+	err = bpf_obj_info(program_fd, &info, sizeof(info));
+	if (err)
+		return fail(failure, -err, "attach to %s: ask for the program's id", link->name);
+	request.program_id = info.id;
+	err = ask(guardian, &request, fds, 1, &reply, failure);
+	if (err == -EADDRINUSE)
+		return say_who(link->ifindex, link->name, failure);
+	if (err && err != -EPIPE && reply.occupied) {
+		if (!is_leftover(&reply.link, &request, failure))
+			return err;
+		fds[1] = bpf_prog_fd_by_id(request.leftover_id);
+		err = ask(guardian, &request, fds, fds[1] >= 0 ? 2 : 1, &reply, failure);
+		if (fds[1] >= 0)
+			close(fds[1]);
+		if (!err)
+			snprintf(reply.result.replaced, sizeof(reply.result.replaced),
+				 "removed program %u, which an xguard that was killed had left on %s",
+				 request.leftover_id, link->name);
+	}
+	if (!err)
+		*result = reply.result;
+	return err;
+}
+
+int guardian_detach(struct guardian *guardian, int ifindex, struct failure *failure)
+{
+	struct guardian_request request = { .kind = REQUEST_DETACH, .ifindex = ifindex };
+	struct guardian_reply reply;
+
+	return ask(guardian, &request, NULL, 0, &reply, failure);
+}
+
+int guardian_news(struct guardian *guardian, struct guardian_news *news)
+{
+	ssize_t n;
+
+	do
+		n = recv(guardian->socket, news, sizeof(*news), MSG_DONTWAIT);
+	while (n < 0 && errno == EINTR);
+	if (n == sizeof(*news))
+		return 1;
+	return n < 0 && errno == EAGAIN ? 0 : -EPIPE;
+}
+
+void guardian_end(struct guardian *guardian)
+{
+	if (guardian->pid <= 0)
+		return;
+	close(guardian->requests);
+	close(guardian->socket);
+	guardian->requests = guardian->socket = -1;
+	while (waitpid(guardian->pid, NULL, 0) < 0 && errno == EINTR)
+		;
+	guardian->pid = 0;
+}
