@@ -27,7 +27,7 @@ XCFLAGS := -std=gnu11 $(WARNINGS) -ffunction-sections -fdata-sections -fno-async
 XLDFLAGS := -static -no-pie -Wl,--gc-sections -Wl,--build-id=none -Wl,-z,norelro -Wl,-z,noseparate-code
 
 SRCS := xguard.c run.c options.c report.c output.c names.c flows.c trace_pipe.c trace_line.c guardian.c hints.c filter.c \
-	bpf_load.c bpf_maps.c load_hints.c bpf_elf.c bpf.c netlink.c netlink_parse.c \
+	bpf_load.c bpf_code.c bpf_maps.c load_hints.c bpf_elf.c bpf.c netlink.c netlink_parse.c \
 	guardian_serve.c guardian_alive.c holder.c failure.c
 OBJS := $(SRCS:%.c=build/%.o) build/object.o
 UNITS := $(patsubst tests/unit/%.c,build/tests/%.t,$(wildcard tests/unit/*.c))

@@ -151,25 +151,40 @@ static int refused(struct failure *failure, const char *log)
 	return 1;
 }
 
-void load_advice(struct failure *failure, const char *log)
+/* No privilege is missing, and the cause is not known better: what the kernel is. */
+static void other(struct failure *failure, int program)
 {
 	char release[65];
-	int err = failure->err;
 
 	kernel_before(0, 0, release);
-	if (refused(failure, log))
-		return;
-	if (err == EPERM || (err == EACCES && !(log && *log)))
-		denied(failure);
-	else if (err == ENOSYS)
+	switch (failure->err) {
+	case ENOSYS:
 		fail_next(failure, "this kernel (%s) is built without CONFIG_BPF_SYSCALL", release);
-	else if (err == ENOTSUPP)
+		break;
+	case ENOTSUPP:
 		fail_next(failure, "this CPU's BPF JIT cannot compile the program, and the kernel is "
 			  "built without the interpreter (CONFIG_BPF_JIT_ALWAYS_ON)");
-	else if (err == ENOMEM || err == E2BIG)
+		break;
+	case ENOMEM:
 		fail_next(failure, "the kernel has no room for it (a memory cgroup's limit counts "
-			  "too): try a smaller --max-flows");
+			  "too)%s", program ? "" : ": try a smaller --max-flows");
+		break;
+	case E2BIG:
+		fail_next(failure, program ? "it is more than this kernel's verifier looks through: "
+			  "try a shorter filter" : "try a smaller --max-flows");
+		break;
+	default:
+		fail_next(failure, "xguard is known to work on Linux 5.10 and later, this is %s",
+			  release);
+	}
+}
+
+void load_advice(struct failure *failure, const char *log)
+{
+	if (refused(failure, log))
+		return;
+	if (failure->err == EPERM || (failure->err == EACCES && !(log && *log)))
+		denied(failure);
 	else
-		fail_next(failure, "this kernel (%s) may be too old: 5.10 and later are known to "
-			  "work", release);
+		other(failure, log != NULL);
 }

@@ -1,0 +1,59 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * An object of xdp_prog.c, a configuration and a filter to the instructions and constants that the
+ * kernel is given. Bytes in, bytes out: no system call. Part of bpf_load.c.
+ */
+#ifndef XGUARD_BPF_CODE_H
+#define XGUARD_BPF_CODE_H
+
+#include "bpf_elf.h"
+#include "bpf_load.h"
+
+#define CODE_FUNCTIONS_MAX 256u /* the kernel takes no more */
+
+/* A function of the object, and where it stands in what is loaded; all in instructions. */
+struct code_function {
+	size_t from;               /* in flat */
+	size_t len;                /* in insns */
+	size_t to;                 /* in insns */
+	int replaced;              /* by the filter, whose calls, if any, are its own */
+};
+
+struct bpf_code {
+	struct bpf_insn *insns;    /* what to load: the program, then the functions that it reaches */
+	size_t len;                /* instructions */
+	void *constants;           /* the value of the map that holds the object's .rodata */
+	__u32 constants_size;
+	const char *license;
+
+	const struct bpf_program *program;
+	const struct bpf_maps *maps;
+	struct failure *failure;
+	struct bpf_elf elf;
+	struct bpf_elf_section entry, text, map_defs;
+	unsigned int entry_section, text_section, map_defs_section;
+	size_t entry_len, flat_len;
+	struct bpf_insn *flat;     /* section xdp, then .text, relocated */
+	size_t room;               /* of insns */
+	struct code_function functions[CODE_FUNCTIONS_MAX];
+	unsigned int nfunctions;
+};
+
+/*
+ * Parse the object and check that it means our maps. The arguments must live as long as code does.
+ * Returns 0, or a negative value with failure filled in; release it in any case.
+ */
+int bpf_code_open(struct bpf_code *code, const struct bpf_program *program,
+		  const struct bpf_maps *maps, struct failure *failure);
+
+/* Make constants of the object's .rodata, with config in its place. May be called again for another
+ * config. Returns 0, or a negative value with failure filled in. */
+int bpf_code_constants(struct bpf_code *code, const struct config *config);
+
+/* Make insns, which refer to the maps and to a map of the constants by their descriptors. Returns
+ * 0, or a negative value with failure filled in. */
+int bpf_code_lay_out(struct bpf_code *code, int constants_fd);
+
+void bpf_code_release(struct bpf_code *code);
+
+#endif
