@@ -75,7 +75,7 @@ build/tests/generate: build/tests/traffic.o build/bpf.o
 check: xguard $(UNITS) $(SANITIZED) $(TOOLS)
 	$(Q)$(if $(wildcard xguard.8),mandoc -T lint -W warning xguard.8)
 	$(Q)$(if $(UNITS)$(SYSTEM),,echo "there are no tests" >&2; exit 1;) \
-		$(PROVE) $(UNITS) $(SANITIZED) $(SYSTEM)
+		$(PROVE) $(UNITS) $(SANITIZED) $(SYSTEM) tests/kernels/bookworm.t
 
 check-kernels: xguard $(TOOLS)
 	$(Q)$(PROVE) tests/kernels/*.t
