@@ -115,7 +115,7 @@ static int no_tracefs(int err, struct failure *failure)
 		return fail_next(failure, "run as root, or with CAP_SYS_ADMIN and CAP_DAC_OVERRIDE; "
 				 "or mount tracefs on /sys/kernel/tracing first");
 	case ENODEV:
-		fail_reason(failure, "this kernel has no tracefs (built without CONFIG_TRACING)");
+		fail_reason(failure, "no tracefs in this kernel (built without CONFIG_TRACING)");
 		return fail_next(failure, NO_TRACE "; use --userspace-trace");
 	case ENOENT: /* there, and empty: locked down at boot */
 		return explain(failure, EPERM);
@@ -248,7 +248,8 @@ static int set_up_instance(struct trace_pipe *trace, int dir)
 
 	for (int i = 0; i < 4 && write_at(dir, "buffer_size_kb", sizes[i]) == -ENOMEM; i++)
 		;
-	trace->monotonic = !write_at(dir, "trace_clock", "mono");
+	/* Another clock empties the buffers, behind four RCU grace periods. */
+	trace->monotonic = !trace->any_clock && !write_at(dir, "trace_clock", "mono");
 	for (size_t i = 0; i < sizeof(options) / sizeof(*options); i++)
 		write_at(dir, "trace_options", options[i]); /* not every kernel has all */
 	snprintf(filter, sizeof(filter), "bpf_string ~ \"%s*\"", trace->marker);
@@ -331,8 +332,9 @@ int trace_pipe_open(struct trace_pipe *trace, const char *marker, char note[256]
 {
 	int tracefs, ret, why = 0;
 
-	memset(trace, 0, sizeof(*trace));
-	trace->pipe = trace->instances = -1;
+	*trace = (struct trace_pipe){
+		.pipe = -1, .instances = -1, .any_clock = trace->any_clock,
+	};
 	snprintf(trace->marker, sizeof(trace->marker), "%s", marker);
 	*note = '\0';
 

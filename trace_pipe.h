@@ -15,6 +15,7 @@ struct trace_pipe {
 	int instances;        /* directory descriptor of tracefs' instances, or -1 */
 	char instance[32];    /* "xguard-PID", or empty: the global trace_pipe is read */
 	char marker[TRACE_MARKER_LEN + 1];
+	int any_clock;        /* set before the open, 1: any trace clock will do, 30 ms sooner */
 	int monotonic;        /* 1: time stamps are CLOCK_MONOTONIC; 0: the trace clock "local" */
 	size_t held;          /* bytes of buffer that are not yet a whole record */
 	char buffer[16384];
@@ -44,8 +45,8 @@ int trace_line_parse(const char *record, size_t len, const char *marker, struct 
  * Get tracefs on a detached mount (fsopen, Linux 5.2; else where it is mounted), sweep instances of dead
  * xguards, make instance xguard-PID with its buffer, clock and in-kernel filter on marker, enable
  * the event in it, and open its trace_pipe. Where no instance can be had, the global trace_pipe is
- * opened, instance is empty and note says why; else note is empty. Returns 0, or -errno with failure
- * filled in and nothing held.
+ * opened, instance is empty and note says why; else note is empty. Of *trace, any_clock alone is
+ * read. Returns 0, or -errno with failure filled in and nothing held.
  */
 int trace_pipe_open(struct trace_pipe *trace, const char *marker, char note[256],
 		    struct failure *failure);
