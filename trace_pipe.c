@@ -112,8 +112,9 @@ static int no_tracefs(int err, struct failure *failure)
 	switch (err) {
 	case EPERM:
 	case ENOSYS: /* before 5.2, or filtered by seccomp */
-		return fail_next(failure, "run as root, or with CAP_SYS_ADMIN and CAP_DAC_OVERRIDE; "
-				 "or mount tracefs on /sys/kernel/tracing first");
+		return fail_next(failure,
+				 "run as root, or with CAP_SYS_ADMIN and CAP_DAC_OVERRIDE; or "
+				 "mount tracefs on /sys/kernel/tracing first");
 	case ENODEV:
 		fail_reason(failure, "no tracefs in this kernel (built without CONFIG_TRACING)");
 		return fail_next(failure, NO_TRACE "; use --userspace-trace");
@@ -169,7 +170,9 @@ static int older_than_5_9(void)
 /* Is bpf_trace_printk a trace event here? 1, 0 where it is older than that, or -errno. */
 static int has_event(int tracefs, struct failure *failure)
 {
-	if (!faccessat(tracefs, EVENT, F_OK, 0))
+	struct stat info; /* access(2) would ask for the real user, without capabilities */
+
+	if (!fstatat(tracefs, EVENT, &info, 0))
 		return 1;
 	fail(failure, errno, "open tracefs: " EVENT);
 	if (failure->err != ENOENT)

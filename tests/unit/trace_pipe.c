@@ -321,6 +321,26 @@ static void test_flood(const char *instance, char filler)
 	close_fake(&trace, writer);
 }
 
+/* A line that begins where the buffer ends, behind junk: what is kept of a full buffer is its end. */
+static void test_full(void)
+{
+	static struct seen seen;
+	struct trace_pipe trace;
+	char junk[sizeof(trace.buffer) - 60];
+	__u64 lost = 0;
+	int writer;
+
+	seen.len = seen.lines = seen.stop_at = 0;
+	open_fake(&trace, &writer, "xguard-1");
+	memset(junk, 'x', sizeof(junk));
+	if (write(writer, junk, sizeof(junk)) != sizeof(junk) ||
+	    write(writer, stream, sizeof(stream) - 1) != sizeof(stream) - 1)
+		exit(1);
+	is_number(trace_pipe_read(&trace, see, &seen, &lost), 5, "lines behind a full buffer");
+	is_text(seen.text, stream_seen, "and they are whole");
+	close_fake(&trace, writer);
+}
+
 static void test_failing_read(void)
 {
 	static struct seen seen;
@@ -364,6 +384,7 @@ int main(void)
 	test_flood("xguard-1", '\n');
 	test_flood("", 'x');
 	test_flood("", '\n');
+	test_full();
 	test_failing_read();
 	test_owner();
 	return done();
