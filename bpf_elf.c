@@ -38,9 +38,9 @@ static const char *shown(char text[48], const char *name)
 	return text;
 }
 
-/* Refuse section i. Its name is shown where it is known to be one (NULL: not yet). */
+/* Reject section i. Its name is shown where it is known to be one (NULL: not yet). */
 __attribute__((format(printf, 5, 6)))
-static int refuse(struct failure *failure, const struct bpf_elf *elf, unsigned int i,
+static int reject(struct failure *failure, const struct bpf_elf *elf, unsigned int i,
 		  const char *name, const char *why, ...)
 {
 	char text[48], reason[256];
@@ -188,14 +188,14 @@ static int check_strings(const struct bpf_elf *elf, unsigned int i, struct failu
 
 	section_header(elf, i, &header);
 	if (header.sh_type != SHT_STRTAB)
-		return refuse(failure, elf, i, NULL, "type %u where a string table (%u) is wanted",
+		return reject(failure, elf, i, NULL, "type %u where a string table (%u) is wanted",
 			      header.sh_type, SHT_STRTAB);
 	if (!fits(elf->size, header.sh_offset, header.sh_size, 1))
-		return refuse(failure, elf, i, NULL, "%llu bytes at 0x%llx lie beyond the end of "
+		return reject(failure, elf, i, NULL, "%llu bytes at 0x%llx lie beyond the end of "
 			      "the file (%zu bytes)", (unsigned long long)header.sh_size,
 			      (unsigned long long)header.sh_offset, elf->size);
 	if (!header.sh_size || elf->bytes[header.sh_offset + header.sh_size - 1])
-		return refuse(failure, elf, i, NULL, "string table that does not end with a NUL");
+		return reject(failure, elf, i, NULL, "string table that does not end with a NUL");
 	return 0;
 }
 
@@ -207,17 +207,17 @@ static int check_section(const struct bpf_elf *elf, unsigned int i, struct failu
 	section_header(elf, i, &header);
 	section_header(elf, elf->names, &names);
 	if (!fits(names.sh_size, header.sh_name, 1, 1))
-		return refuse(failure, elf, i, NULL, "name at %u lies beyond the string table (%llu "
+		return reject(failure, elf, i, NULL, "name at %u lies beyond the string table (%llu "
 			      "bytes)", header.sh_name, (unsigned long long)names.sh_size);
 	if (header.sh_type != SHT_NOBITS && header.sh_type != SHT_NULL &&
 	    !fits(elf->size, header.sh_offset, header.sh_size, 1))
-		return refuse(failure, elf, i, (const char *)elf->bytes + names.sh_offset +
+		return reject(failure, elf, i, (const char *)elf->bytes + names.sh_offset +
 			      header.sh_name, "%llu bytes at 0x%llx lie beyond the end of the "
 			      "file (%zu bytes)", (unsigned long long)header.sh_size,
 			      (unsigned long long)header.sh_offset, elf->size);
 	bpf_elf_section(elf, i, &section);
 	if (section.flags & SHF_EXECINSTR && (!section.data || section.size % INSN_SIZE))
-		return refuse(failure, elf, i, section.name, "%llu bytes are no whole instructions",
+		return reject(failure, elf, i, section.name, "%llu bytes are no whole instructions",
 			      (unsigned long long)(section.data ? section.size : 0));
 	return 0;
 }
@@ -228,10 +228,10 @@ static int check_records(const struct bpf_elf *elf, unsigned int i,
 			 struct failure *failure)
 {
 	if (section->entry_size != record)
-		return refuse(failure, elf, i, section->name, "entries of %llu bytes where %zu are "
+		return reject(failure, elf, i, section->name, "entries of %llu bytes where %zu are "
 			      "wanted", (unsigned long long)section->entry_size, record);
 	if (section->size % record)
-		return refuse(failure, elf, i, section->name, "%llu bytes are no whole entries of "
+		return reject(failure, elf, i, section->name, "%llu bytes are no whole entries of "
 			      "%zu", (unsigned long long)section->size, record);
 	return 0;
 }
@@ -245,19 +245,19 @@ static int check_symbol(const struct bpf_elf *elf, size_t i, const struct bpf_el
 
 	memcpy(&raw, table->data + i * sizeof(raw), sizeof(raw));
 	if (!fits(names, raw.st_name, 1, 1))
-		return refuse(failure, elf, elf->symtab, table->name, "symbol %zu: name at %u lies "
+		return reject(failure, elf, elf->symtab, table->name, "symbol %zu: name at %u lies "
 			      "beyond the string table (%llu bytes)", i, raw.st_name,
 			      (unsigned long long)names);
 	if (raw.st_shndx >= elf->nsections && raw.st_shndx != SHN_ABS &&
 	    raw.st_shndx != SHN_COMMON)
-		return refuse(failure, elf, elf->symtab, table->name, "symbol %zu: in section %u "
+		return reject(failure, elf, elf->symtab, table->name, "symbol %zu: in section %u "
 			      "of %u", i, raw.st_shndx, elf->nsections);
 	bpf_elf_symbol(elf, i, &symbol);
 	if (!symbol.section)
 		return 0;
 	bpf_elf_section(elf, symbol.section, &section);
 	if (!fits(section.size, symbol.value, symbol.size, 1))
-		return refuse(failure, elf, elf->symtab, table->name, "symbol %zu: %llu bytes at "
+		return reject(failure, elf, elf->symtab, table->name, "symbol %zu: %llu bytes at "
 			      "0x%llx lie beyond the end of section %u (%llu bytes)", i,
 			      (unsigned long long)symbol.size, (unsigned long long)symbol.value,
 			      symbol.section, (unsigned long long)section.size);
@@ -271,12 +271,12 @@ static int check_symbols(struct bpf_elf *elf, unsigned int i, struct failure *fa
 
 	bpf_elf_section(elf, i, &table);
 	if (elf->symtab)
-		return refuse(failure, elf, i, table.name, "a second symbol table");
+		return reject(failure, elf, i, table.name, "a second symbol table");
 	err = check_records(elf, i, &table, sizeof(Elf64_Sym), failure);
 	if (err)
 		return err;
 	if (table.link >= elf->nsections)
-		return refuse(failure, elf, i, table.name, "names in section %u of %u", table.link,
+		return reject(failure, elf, i, table.name, "names in section %u of %u", table.link,
 			      elf->nsections);
 	err = check_strings(elf, table.link, failure);
 	if (err)
@@ -302,15 +302,15 @@ static int check_relocation(const struct bpf_elf *elf, unsigned int i,
 	bpf_elf_relocation(table, n, &relocation);
 	code = !!(target.flags & SHF_EXECINSTR);
 	if (relocation.symbol >= elf->nsymbols)
-		return refuse(failure, elf, i, table->name, "relocation %zu: symbol %u of %zu", n,
+		return reject(failure, elf, i, table->name, "relocation %zu: symbol %u of %zu", n,
 			      relocation.symbol, elf->nsymbols);
 	if (!fits(target.size, relocation.offset, 1, code ? INSN_SIZE : 1))
-		return refuse(failure, elf, i, table->name, "relocation %zu: 0x%llx lies beyond the "
+		return reject(failure, elf, i, table->name, "relocation %zu: 0x%llx lies beyond the "
 			      "end of section %u (%llu bytes)", n,
 			      (unsigned long long)relocation.offset, table->info,
 			      (unsigned long long)target.size);
 	if (code && relocation.offset % INSN_SIZE)
-		return refuse(failure, elf, i, table->name, "relocation %zu: 0x%llx is within an "
+		return reject(failure, elf, i, table->name, "relocation %zu: 0x%llx is within an "
 			      "instruction", n, (unsigned long long)relocation.offset);
 	return 0;
 }
@@ -322,16 +322,16 @@ static int check_relocations(const struct bpf_elf *elf, unsigned int i, struct f
 
 	bpf_elf_section(elf, i, &table);
 	if (!table.info || table.info >= elf->nsections)
-		return refuse(failure, elf, i, table.name, "relocations for section %u of %u",
+		return reject(failure, elf, i, table.name, "relocations for section %u of %u",
 			      table.info, elf->nsections);
 	bpf_elf_section(elf, table.info, &target);
 	if (table.type == SHT_RELA && target.flags & SHF_EXECINSTR)
-		return refuse(failure, elf, i, table.name, "relocations of code with addends, which "
+		return reject(failure, elf, i, table.name, "relocations of code with addends, which "
 			      "no BPF compiler writes");
 	if (table.type == SHT_RELA)
 		return 0;
 	if (!elf->symtab || table.link != elf->symtab)
-		return refuse(failure, elf, i, table.name, "symbols in section %u, the symbol table "
+		return reject(failure, elf, i, table.name, "symbols in section %u, the symbol table "
 			      "is section %u", table.link, elf->symtab);
 	err = check_records(elf, i, &table, sizeof(Elf64_Rel), failure);
 	for (size_t n = 0; !err && n < bpf_elf_relocations(&table); n++)

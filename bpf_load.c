@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -62,8 +63,8 @@ static int hand_over(const struct bpf_code *code, __u32 flags, char *log, __u32 
 }
 
 /* The last lines of the verifier's log that say something: not its statistics, and as many whole
- * lines as fit into room bytes. log is cut. */
-static const char *last_lines(char *log, size_t room)
+ * lines as fit into room bytes, max at most. log is cut. */
+static const char *last_lines(char *log, size_t room, int max)
 {
 	char *end = log + strlen(log), *start, *line;
 	int lines = 0;
@@ -81,7 +82,7 @@ static const char *last_lines(char *log, size_t room)
 		end = line;
 	}
 	for (start = end; start > log && (size_t)(end - start) < room; start--)
-		if (start[-1] == '\n' && ++lines == LOG_LINES)
+		if (start[-1] == '\n' && ++lines == max)
 			return start;
 	if (start == log)
 		return start;
@@ -89,11 +90,29 @@ static const char *last_lines(char *log, size_t room)
 	return line ? line + 1 : start;
 }
 
+static void tell(const struct bpf_code *code, int err, char *log)
+{
+	struct failure *failure = code->failure;
+	char why[128];
+	int known;
+
+	fail(failure, -err, "load the XDP program (%s, %zu instructions)", code->program->name,
+	     code->len);
+	known = load_advice(failure, log);
+	if (!log || !*log)
+		return;
+	snprintf(why, sizeof(why), "%.127s", failure->reason);
+	if (known)
+		fail_reason(failure, "%s (verifier: %s)", why, last_lines(log, 512, 1));
+	else
+		fail_reason(failure, "%s; the verifier's last lines:\n%s", why,
+			    last_lines(log, sizeof(failure->reason) - 160, LOG_LINES));
+}
+
 /* The kernel refused with err: load once more with a log, and tell. Should it take the program
  * this time, that is as good. It is the first errno that counts: a full log makes ENOSPC of it. */
 static int explain(const struct bpf_code *code, __u32 flags, int err)
 {
-	struct failure *failure = code->failure;
 	char *log = NULL;
 	int fd = -ENOSPC;
 
@@ -107,13 +126,7 @@ static int explain(const struct bpf_code *code, __u32 flags, int err)
 	}
 	if (fd < 0) {
 		fd = err;
-		fail(failure, -err, "load the XDP program (%s, %zu instructions)",
-		     code->program->name, code->len);
-		load_advice(failure, log);
-		if (log && *log)
-			fail_reason(failure, "%s; the verifier's last lines:\n%s",
-				    strdupa(failure->reason),
-				    last_lines(log, sizeof(failure->reason) - 128));
+		tell(code, err, log);
 	}
 	free(log);
 	return fd;

@@ -23,7 +23,7 @@
 #define FLOWS_MIN    1024u
 
 /* What a preallocated hash takes (kernel/bpf/hashtab.c): a header, key and value an element, with
- * one spare element a CPU, and a bucket an entry, rounded up to a power of two. */
+ * one spare element a CPU; a bucket an entry, rounded up to a power of two; and about a KiB. */
 #define ELEMENT_SIZE (48 + sizeof(struct flow_key) + sizeof(struct flow_count))
 #define BUCKET_SIZE  16
 
@@ -36,7 +36,7 @@ static int create(const char *name, __u32 type, __u32 key_size, __u32 value_size
 		fd = bpf_map_create(name, type, key_size, value_size, entries, flags);
 	if (fd >= 0)
 		return fd;
-	fail(failure, -fd, "create map %s of %u entries", name, entries);
+	fail(failure, -fd, "create BPF map %s (entries: %u)", name, entries);
 	load_advice(failure, NULL);
 	return fd;
 }
@@ -98,7 +98,7 @@ static size_t links_entries(const struct bpf_maps *maps)
 
 static unsigned long long flows_memory(unsigned int entries, unsigned int cpus)
 {
-	return ((unsigned long long)entries + cpus) * ELEMENT_SIZE +
+	return 1024 + ((unsigned long long)entries + cpus) * ELEMENT_SIZE +
 	       (unsigned long long)power_of_two_from(entries) * BUCKET_SIZE;
 }
 

@@ -96,6 +96,15 @@ static int in_user_namespace(void)
 	       (inside || outside || count != 4294967295u);
 }
 
+static void lacking(struct failure *failure, const char *missing)
+{
+	int split = prctl(PR_CAPBSET_READ, BPF) >= 0;
+
+	fail_reason(failure, "%s: %s missing", strerror(failure->err), missing);
+	fail_next(failure, "run it as root, or: setcap %s+ep xguard",
+		  split ? "cap_bpf,cap_net_admin,cap_perfmon" : "cap_sys_admin,cap_net_admin");
+}
+
 /* EPERM, and EACCES without a word of the verifier: first what is most often the cause. */
 static void denied(struct failure *failure)
 {
@@ -107,9 +116,7 @@ static void denied(struct failure *failure)
 		fail_next(failure, "a user namespace has no say over bpf(2): run xguard as root of "
 			  "the host (container: --privileged, without --userns)");
 	} else if (*missing_capabilities(missing)) {
-		fail_reason(failure, "%s: %s missing", strerror(failure->err), missing);
-		fail_next(failure, "run it as root, or: setcap cap_bpf,cap_net_admin,cap_perfmon+ep "
-			  "xguard (kernels before 5.8: cap_sys_admin,cap_net_admin)");
+		lacking(failure, missing);
 	} else if (failure->err == EACCES) {
 		fail_next(failure, "a security module denies it; SELinux: ausearch -m avc -c xguard");
 	} else if (prctl(PR_GET_SECCOMP) == 2) {
@@ -139,9 +146,8 @@ static int refused(struct failure *failure, const char *log)
 
 	if (!says(log, "bpf_trace_printk#") && !says(log, "prohibited"))
 		return 0;
-	if (strstr(missing_capabilities(missing), "PERFMON")) {
-		fail_next(failure, "it lacks CAP_PERFMON: run it as root, or: setcap "
-			  "cap_bpf,cap_net_admin,cap_perfmon+ep xguard");
+	if (*missing_capabilities(missing)) {
+		lacking(failure, missing);
 		return 1;
 	}
 	if (says(log, "prohibited"))
@@ -170,6 +176,8 @@ static void other(struct failure *failure, int program)
 			  "too)%s", program ? "" : ": try a smaller --max-flows");
 		break;
 	case E2BIG:
+		if (!program)
+			fail_reason(failure, "more than this kernel can hold in one map");
 		fail_next(failure, program ? "it is more than this kernel's verifier looks through: "
 			  "try a shorter filter" : "try a smaller --max-flows");
 		break;
@@ -179,12 +187,13 @@ static void other(struct failure *failure, int program)
 	}
 }
 
-void load_advice(struct failure *failure, const char *log)
+int load_advice(struct failure *failure, const char *log)
 {
 	if (refused(failure, log))
-		return;
+		return 1;
 	if (failure->err == EPERM || (failure->err == EACCES && !(log && *log)))
 		denied(failure);
 	else
 		other(failure, log != NULL);
+	return 0;
 }

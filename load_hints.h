@@ -13,9 +13,10 @@ struct failure;
 int memlock_raise(void);
 
 /*
- * Fill in failure's next step for its errno, after a bpf(2) command that needs privileges; log is
- * what the verifier wrote, or NULL. failure's reason is made clearer where errno alone misleads.
+ * Fill in failure's next step for its errno, after a bpf(2) command that needs privileges; its
+ * reason too, where errno alone misleads. log is what the verifier wrote; NULL: it was not asked.
+ * Returns 1 where the log names a cause outside the program (one line of it is then enough), else 0.
  */
-void load_advice(struct failure *failure, const char *log);
+int load_advice(struct failure *failure, const char *log);
 
 #endif

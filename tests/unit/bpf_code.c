@@ -1,0 +1,267 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* From an object to instructions: relocations, the filter's place, functions left out, refusals. */
+#include <stdlib.h>
+
+#include "../../bpf_elf.c"
+#include "../../bpf_code.c"
+#include "../../failure.c"
+#include "elf_image.h"
+#include "tap.h"
+
+enum { CACHE_FD = 31, FLOWS_FD = 32, LINKS_FD = 33, CONSTANTS_FD = 44 };
+
+static const struct bpf_maps maps = { .cache = CACHE_FD, .flows = FLOWS_FD, .links = LINKS_FD };
+static const struct config config = { .version = 1, .ifindex = 7, .multiplier = { 3 } };
+static const struct bpf_insn filter[] = { BPF_MOV64_IMM(BPF_REG_0, 99), BPF_EXIT_INSN() };
+
+/* Open, constants, code; to be released whatever the result. */
+static int make(struct bpf_code *code, struct bpf_program *program, const void *object, size_t size,
+		struct failure *failure)
+{
+	int err;
+
+	program->object = object;
+	program->size = size;
+	program->name = "file.o";
+	err = bpf_code_open(code, program, &maps, failure);
+	if (!err)
+		err = bpf_code_constants(code, &config);
+	return err ? err : bpf_code_lay_out(code, CONSTANTS_FD);
+}
+
+static void is_code(const struct bpf_code *code, const struct bpf_insn *wanted, size_t len,
+		    const char *name)
+{
+	size_t size = len * sizeof(*wanted);
+
+	if (ok(code->len == len && !memcmp(code->insns, wanted, size), "%s", name))
+		return;
+	printf("# %zu instructions, wanted %zu\n", code->len, len);
+	for (size_t i = 0; i < code->len && i < len; i++)
+		if (memcmp(&code->insns[i], &wanted[i], sizeof(*wanted)))
+			printf("# %zu: code %02x src %u imm %d, wanted code %02x src %u imm %d\n", i,
+			       code->insns[i].code, code->insns[i].src_reg, code->insns[i].imm,
+			       wanted[i].code, wanted[i].src_reg, wanted[i].imm);
+}
+
+static void test_whole(void)
+{
+	const struct bpf_insn wanted[] = {
+		BPF_LD_MAP_VALUE(BPF_REG_1, CONSTANTS_FD, sizeof(struct config)),
+		BPF_LD_MAP_FD(BPF_REG_2, FLOWS_FD),
+		BPF_EMIT_CALL(BPF_FUNC_get_smp_processor_id), BPF_CALL_REL(2), BPF_CALL_REL(4),
+		BPF_EXIT_INSN(),
+		BPF_MOV64_IMM(BPF_REG_0, 11), BPF_CALL_REL(3), BPF_EXIT_INSN(),
+		BPF_MOV64_IMM(BPF_REG_0, 12), BPF_EXIT_INSN(),
+		BPF_MOV64_IMM(BPF_REG_0, 13), BPF_EXIT_INSN(),
+	};
+	struct bpf_program program = { 0 };
+	struct failure failure = { 0 };
+	struct bpf_code code;
+	struct image image;
+	struct config got;
+	__u32 constant;
+
+	image_make(&image);
+	ok(!make(&code, &program, &image, sizeof(image), &failure), "an object becomes code");
+	is_code(&code, wanted, sizeof(wanted) / sizeof(wanted[0]),
+		"maps, constants and calls are filled in, and what nobody calls is left out");
+	is_text(code.license, "GPL", "its license");
+	is_number(code.constants_size, 160, "the size of its constants");
+	memcpy(&got, code.constants, sizeof(got));
+	memcpy(&constant, (char *)code.constants + sizeof(got), sizeof(constant));
+	ok(got.ifindex == 7 && got.multiplier[0] == 3, "the configuration is among them");
+	is_number(got.version, XGUARD_ABI, "and keeps the object's version");
+	is_number(constant, 0x11223344, "other constants stay");
+	ok(!bpf_code_constants(&code, &(struct config){ .ifindex = 9 }) &&
+	   !bpf_code_lay_out(&code, CONSTANTS_FD + 1) && code.insns[0].imm == CONSTANTS_FD + 1,
+	   "it can be made again for another configuration");
+	is_number(((struct config *)code.constants)->ifindex, 9, "which is the one that counts");
+	bpf_code_release(&code);
+	bpf_code_release(&code);
+}
+
+static void test_filter(void)
+{
+	const struct bpf_insn wanted[] = {
+		BPF_LD_MAP_VALUE(BPF_REG_1, CONSTANTS_FD, sizeof(struct config)),
+		BPF_LD_MAP_FD(BPF_REG_2, FLOWS_FD),
+		BPF_EMIT_CALL(BPF_FUNC_get_smp_processor_id), BPF_CALL_REL(2), BPF_CALL_REL(3),
+		BPF_EXIT_INSN(),
+		BPF_MOV64_IMM(BPF_REG_0, 99), BPF_EXIT_INSN(),
+		BPF_MOV64_IMM(BPF_REG_0, 12), BPF_EXIT_INSN(),
+	};
+	struct bpf_program program = { .filter = filter, .filter_len = 2 };
+	struct failure failure = { 0 };
+	struct bpf_code code;
+	struct image image;
+
+	image_make(&image);
+	ok(!make(&code, &program, &image, sizeof(image), &failure), "an object and a filter");
+	is_code(&code, wanted, sizeof(wanted) / sizeof(wanted[0]),
+		"the filter stands in match()'s place, and what only match() called is left out");
+	bpf_code_release(&code);
+}
+
+/* A global function's symbol says where it is; a static one's is the section's, the call the rest. */
+static void test_static_callee(void)
+{
+	struct bpf_program program = { 0 };
+	struct failure failure = { 0 };
+	struct bpf_code code;
+	struct image image;
+
+	image_make(&image);
+	image.symbols[Y_UNUSED].st_info = ELF64_ST_INFO(0, STT_SECTION);
+	image.relocations[R_HELPER].r_info = ELF64_R_INFO((__u64)Y_UNUSED, 10);
+	image.xdp[6].imm = 4;
+	ok(!make(&code, &program, &image, sizeof(image), &failure) && code.insns[6].imm == 4 &&
+	   code.insns[11].imm == 12, "a call by the section's symbol");
+	bpf_code_release(&code);
+}
+
+struct row {
+	const char *name;
+	size_t offset, size;
+	__u64 value;
+	const char *wanted;
+};
+
+#define ROW(NAME, FIELD, VALUE, WANTED)                                                            \
+	{ NAME, offsetof(struct image, FIELD), sizeof(((struct image *)0)->FIELD), VALUE, WANTED }
+
+static const struct row rows[] = {
+	ROW("what the parser refuses", header.e_machine, 62, "built for machine 62"),
+	ROW("another version", config.version, 0x78670000,
+	    "built from another version's xdp_prog.c (0x78670000, this one's is 0x"),
+	ROW("a configuration of another size", symbols[Y_CONFIG].st_size, 100,
+	    "`config` has 100 bytes where 152 are wanted"),
+	ROW("a configuration too small for a version", symbols[Y_CONFIG].st_size, 3,
+	    "no `config` in a section `.rodata`"),
+	ROW("no configuration", symbols[Y_CONFIG].st_name, 0, "no `config` in a section `.rodata`"),
+	ROW("constants that can be written", sections[S_RODATA].sh_flags, SHF_ALLOC | SHF_WRITE,
+	    "no `config` in a section `.rodata`"),
+	ROW("no constants", sections[S_RODATA].sh_type, SHT_NOBITS,
+	    "no `config` in a section `.rodata`"),
+	ROW("no program", sections[S_XDP].sh_name, 0, "no program in a section `xdp`"),
+	ROW("program without code", sections[S_XDP].sh_flags, SHF_ALLOC,
+	    "no program in a section `xdp`"),
+	ROW(".text without code", sections[S_TEXT].sh_flags, SHF_ALLOC, "section `.text` is no code"),
+	ROW("no license", sections[S_LICENSE].sh_name, 0, "no license in a section `license`"),
+	ROW("license without end", license[7], 'x', "no license in a section `license`"),
+	ROW("license without bytes", sections[S_LICENSE].sh_size, 0,
+	    "no license in a section `license`"),
+	ROW("type of a map", maps[0].type, 6,
+	    "map `cache`: type 6, key 4, value 64, flags 0x400 where type 2, key 4, value 64, flags "
+	    "0x400 are wanted"),
+	ROW("key of a map", maps[1].key_size, 40, "map `flows`: type 1, key 40, value 16"),
+	ROW("value of a map", maps[2].value_size, 8, "map `links`: type 2, key 4, value 8"),
+	ROW("flags of a map", maps[2].flags, 0, "map `links`: type 2, key 4, value 64, flags 0x0"),
+	ROW("definition of another size", symbols[Y_LINKS].st_size, 16, "map `links`: type 0"),
+	ROW("a map of another name", symbols[Y_FLOWS].st_name, 1,
+	    "the code refers to a map that xguard does not have"),
+	ROW("within a map's definition", xdp[2].imm, 24,
+	    "the code refers to a map that xguard does not have"),
+	ROW("beyond the maps", xdp[2].imm, 60,
+	    "the code refers to 0x3c in section 5 (60 bytes)"),
+	ROW("before the maps", xdp[2].imm, -20,
+	    "the code refers to 0xffffffffffffffec in section 5 (60 bytes)"),
+	ROW("beyond the constants", xdp[0].imm, 160,
+	    "the code refers to 0xa0 in section 6 (160 bytes)"),
+	ROW("code as data", relocations[R_CONFIG].r_info, ELF64_R_INFO((__u64)Y_PROGRAM, 1),
+	    "the code refers to 0x98 in section 3 (64 bytes)"),
+	ROW("no symbol", relocations[R_MATCH].r_info, 10, "symbol 0 of the code is not defined"),
+	ROW("an undefined symbol", symbols[Y_MATCH].st_shndx, 0,
+	    "symbol 8 of the code is not defined"),
+	ROW("a call of the program", symbols[Y_MATCH].st_shndx, S_XDP,
+	    "the code calls into section 3, which is not `.text`"),
+	ROW("a call beyond .text", xdp[6].imm, 3, "the code calls instruction 9 of `.text`, which has 9"),
+	ROW("a call before .text", xdp[6].imm, -7, "the code calls instruction -1 of `.text`"),
+	ROW("a call into a function", xdp[6].imm, 0, "no function begins at instruction 6 of `.text`"),
+	ROW("a call of a symbol that is no function", symbols[Y_HELPER].st_info, STT_OBJECT,
+	    "no function begins at instruction 5 of `.text`"),
+	ROW("a function of half an instruction", symbols[Y_HELPER].st_size, 12,
+	    "no function begins at instruction 5 of `.text`"),
+	ROW("an empty function", symbols[Y_HELPER].st_size, 0,
+	    "no function begins at instruction 5 of `.text`"),
+	ROW("functions over each other", symbols[Y_MATCH].st_size, 7 * sizeof(struct bpf_insn),
+	    "functions that overlap"),
+	ROW("a call out of .text", text[3].imm, 1000, "a call leaves the code"),
+	ROW("a call far back", text[3].imm, 0x80000000, "a call leaves the code"),
+	ROW("a call's relocation for a load", relocations[R_CONFIG].r_info,
+	    ELF64_R_INFO((__u64)Y_MATCH, 10), "relocation of type 10 for an instruction of code 0x18"),
+	ROW("a load's relocation for a call", relocations[R_MATCH].r_info,
+	    ELF64_R_INFO((__u64)Y_RODATA, 1), "relocation of type 1 for an instruction of code 0x85"),
+	ROW("a call of a helper relocated", relocations[R_MATCH].r_offset, 32,
+	    "relocation of type 10 for an instruction of code 0x85"),
+	ROW("half a load at the end", xdp[7].code, 0x18, NULL),
+	ROW("an unknown relocation", relocations[R_MATCH].r_info, ELF64_R_INFO((__u64)Y_MATCH, 2),
+	    "relocation of type 2 for an instruction of code 0x85"),
+};
+
+static void set(struct image *image, const struct row *row)
+{
+	__u64 value = row->value;
+
+#if __BYTE_ORDER__ == __ORDER_BIG_ENDIAN__
+	value <<= 64 - 8 * row->size;
+#endif
+	memcpy((char *)image + row->offset, &value, row->size);
+}
+
+static void test_row(const struct row *row)
+{
+	struct bpf_program program = { 0 };
+	struct failure failure = { 0 };
+	struct bpf_code code;
+	struct image image;
+	int result, good;
+
+	image_make(&image);
+	set(&image, row);
+	result = make(&code, &program, &image, sizeof(image), &failure);
+	bpf_code_release(&code);
+	if (!row->wanted)
+		good = !result;
+	else
+		good = result < 0 && strstr(failure.reason, row->wanted) &&
+		       !strcmp(failure.step, "file.o") && strstr(failure.next, "xdp_prog.c");
+	if (!ok(good, "%s", row->name))
+		printf("# result: %d\n# got:    %s: %s\n# wanted: %s\n", result, failure.step,
+		       failure.reason, row->wanted ? row->wanted : "success");
+}
+
+static void test_random(void)
+{
+	__u64 random = 88172645463325252ull;
+	struct bpf_program program = { .filter = filter, .filter_len = 2 };
+	struct failure failure;
+	struct bpf_code code;
+	struct image image;
+	unsigned int accepted = 0;
+
+	for (int i = 0; i < 100000; i++) {
+		image_make(&image);
+		for (int n = i % 4; n >= 0; n--) {
+			random ^= random << 13;
+			random ^= random >> 7;
+			random ^= random << 17;
+			memcpy((char *)&image + random % (sizeof(image) - 8), &random,
+			       1 + (random >> 32) % 8);
+		}
+		accepted += !make(&code, &program, &image, sizeof(image), &failure);
+		bpf_code_release(&code);
+	}
+	ok(accepted > 1000 && accepted < 99000, "random bytes: no harm (%u accepted)", accepted);
+}
+
+int main(void)
+{
+	test_whole();
+	test_filter();
+	test_static_callee();
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
+		test_row(&rows[i]);
+	test_random();
+	return done();
+}
