@@ -251,7 +251,7 @@ static int set_up_instance(struct trace_pipe *trace, int dir)
 
 	for (int i = 0; i < 4 && write_at(dir, "buffer_size_kb", sizes[i]) == -ENOMEM; i++)
 		;
-	/* Another clock empties the buffers, behind four RCU grace periods. */
+	/* Another clock empties the buffers, behind up to four RCU grace periods. */
 	trace->monotonic = !trace->any_clock && !write_at(dir, "trace_clock", "mono");
 	for (size_t i = 0; i < sizeof(options) / sizeof(*options); i++)
 		write_at(dir, "trace_options", options[i]); /* not every kernel has all */

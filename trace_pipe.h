@@ -55,7 +55,10 @@ int trace_pipe_open(struct trace_pipe *trace, const char *marker, char note[256]
  * Read what there is and call each(line, context) for every line of ours, until nothing is left or
  * each returns other than 0 (the rest stays for the next call). *lost grows by what the kernel's
  * "LOST n EVENTS" lines say, a live hint only. Returns the number of lines, or -errno; with each's
- * result other than 0, that is returned.
+ * result other than 0, that is returned. In a flood something is always left: then each ends it.
+ *
+ * A poll that waits makes the next line wake us, which costs the CPU that receives frames more than
+ * the line: after a read that found lines, let a millisecond pass before the pipe is polled again.
  */
 int trace_pipe_read(struct trace_pipe *trace,
 		    int (*each)(const struct trace_line *line, void *context), void *context,
