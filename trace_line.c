@@ -127,6 +127,8 @@ static int parse_task(const char *start, const char *end, struct trace_line *lin
 	if (dash == start || *--dash != '-')
 		return -EINVAL;
 	line->pid = decimal(dash + 1, end, 9);
+	if (line->pid < 0)
+		return -EINVAL;
 	if (dash - start > TASK_WIDTH)
 		start = dash - TASK_WIDTH;
 	line->prefix = start;
@@ -135,7 +137,7 @@ static int parse_task(const char *start, const char *end, struct trace_line *lin
 		start++;
 	line->task = start;
 	line->task_len = dash - start;
-	return line->pid < 0 ? -EINVAL : 0;
+	return 0;
 }
 
 static int parse_columns(struct trace_line *line)
@@ -188,13 +190,12 @@ int trace_line_parse(const char *record, size_t len, const char *marker, struct 
 		return -EINVAL;
 
 	memset(line, 0, sizeof(*line));
-	line->prefix = record;
+	line->prefix = line->task = line->flags = record;
 	line->prefix_len = end - record;
 	unpack_key(&line->key, words);
 	if (parse_columns(line)) { /* the options of the global trace_pipe can leave columns out */
 		line->pid = line->cpu = -1;
 		line->nanoseconds = 0;
-		line->task = line->flags = record;
 		line->task_len = line->flags_len = 0;
 	}
 	return 0;

@@ -141,6 +141,7 @@ static void test_record(const struct golden *golden)
 			prefix_len = strlen(prefix);
 		describe(&line, text, sizeof(text));
 		is_text(text, golden->wanted, golden->name);
+		ok(line.task && line.flags, "%s: no null pointers", golden->name);
 		ok(line.prefix_len == prefix_len && !memcmp(line.prefix, prefix, prefix_len),
 		   "%s: its prefix", golden->name);
 	}
