@@ -26,7 +26,9 @@ XCFLAGS := -std=gnu11 $(WARNINGS) -ffunction-sections -fdata-sections -fno-async
 	-D_GNU_SOURCE -DXGUARD_VERSION='"$(VERSION)"' -I. $(HEADERS)
 XLDFLAGS := -static -no-pie -Wl,--gc-sections -Wl,--build-id=none -Wl,-z,norelro -Wl,-z,noseparate-code
 
-SRCS := xguard.c run.c options.c report.c output.c names.c flows.c trace_pipe.c trace_line.c guardian.c hints.c filter.c \
+SRCS := xguard.c run.c options.c report.c output.c names.c flows.c trace_pipe.c trace_line.c guardian.c hints.c \
+	filter.c filter_lex.c filter_names.c filter_parse.c filter_id.c filter_gen.c filter_host.c filter_link.c \
+	filter_arith.c filter_flow.c filter_code.c filter_eval.c filter_dump.c \
 	bpf_load.c bpf_code.c bpf_maps.c load_hints.c bpf_elf.c bpf.c netlink.c netlink_parse.c \
 	guardian_serve.c guardian_alive.c holder.c failure.c
 OBJS := $(SRCS:%.c=build/%.o) build/object.o

@@ -2,59 +2,75 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <linux/bpf.h>
-#include <linux/in.h>
-#include <linux/in6.h>
 
-#include "filter.h"
+#include "bpf_insn.h"
+#include "filter_internal.h"
 #include "packet.h"
 
-static const struct bpf_insn *add(struct filter *filter, __u8 code, __u8 dst, __u8 src, __s16 off,
-				  __s32 imm)
+static void set_link(struct compiler *c, unsigned int link_type)
 {
-	struct bpf_insn *insn = &filter->insns[filter->len++];
-
-	*insn = (struct bpf_insn){ .code = code, .dst_reg = dst, .src_reg = src, .off = off,
-				   .imm = imm };
-	return insn;
+	c->link = L_UNKNOWN;
+	if (link_type == LINK_IP) {
+		c->link = L_IP;
+	} else if (link_type == LINK_ETHERNET) {
+		c->link = L_ETHERNET;
+		c->link_type = 12;
+		c->payload = 14;
+		c->network_802_2 = 3;
+	}
 }
 
-/* r0 = the decoded protocol is this one. */
-static void test_protocol(struct filter *filter, unsigned int protocol)
+static void compile(struct compiler *c, unsigned int protocol, unsigned int link_type)
 {
-	int two = protocol == IPPROTO_ICMP;
+	int group = -1;
 
-	add(filter, BPF_ALU64 | BPF_MOV | BPF_K, 0, 0, 0, 0);
-	add(filter, BPF_LDX | BPF_MEM | BPF_B, 2, 1,
-	    offsetof(struct packet, key) + offsetof(struct flow_key, present), 0);
-	add(filter, BPF_ALU64 | BPF_AND | BPF_K, 2, 0, 0, FIELD_PROTOCOL);
-	add(filter, BPF_JMP | BPF_JEQ | BPF_K, 2, 0, 3 + two, 0);
-	add(filter, BPF_LDX | BPF_MEM | BPF_B, 2, 1,
-	    offsetof(struct packet, key) + offsetof(struct flow_key, protocol), 0);
-	if (two)
-		add(filter, BPF_JMP | BPF_JEQ | BPF_K, 2, 0, 1, IPPROTO_ICMPV6);
-	add(filter, BPF_JMP | BPF_JNE | BPF_K, 2, 0, 1, protocol);
-	add(filter, BPF_ALU64 | BPF_MOV | BPF_K, 0, 0, 0, 1);
-	add(filter, BPF_JMP | BPF_EXIT, 0, 0, 0, 0);
+	set_link(c, link_type);
+	filter_lex(c);
+	c->token = c->tokens;
+	if (c->token->type != T_END)
+		group = filter_parse(c);
+	if (protocol) {
+		int decoded = filter_decoded(c, protocol);
+
+		group = group < 0 ? decoded : filter_and(c, decoded, group);
+	}
+	if (group < 0)
+		return;
+	filter_finish(c, group);
+	filter_code(c, group);
+}
+
+static void release(struct compiler *c)
+{
+	for (int i = 0; c->known && i < c->ntests; i++)
+		free(c->known[i]);
+	free(c->known);
+	for (size_t i = 0; i < sizeof(c->work) / sizeof(*c->work); i++)
+		free(c->work[i]);
+	free(c->ariths);
+	free(c->tests);
+	free(c->tokens);
+	free(c);
 }
 
 int filter_compile(struct filter *filter, const char *expression, unsigned int protocol,
 		   unsigned int link_type)
 {
-	(void)link_type;
+	struct compiler *c = calloc(1, sizeof(*c));
+	int err;
+
 	memset(filter, 0, sizeof(*filter));
-	if (expression && expression[strspn(expression, " \t\n")]) {
-		strcpy(filter->error, "filter expressions are not supported yet");
-		filter->column = 1;
-		return -EINVAL;
-	}
-	if (!protocol)
-		return 0;
-	filter->insns = calloc(16, sizeof(*filter->insns));
-	if (!filter->insns)
+	if (!c)
 		return -ENOMEM;
-	test_protocol(filter, protocol);
-	return 0;
+	c->filter = filter;
+	c->text = expression ? expression : "";
+	if (!setjmp(c->failed))
+		compile(c, protocol, link_type);
+	else
+		filter_free(filter);
+	err = c->err;
+	release(c);
+	return err;
 }
 
 void filter_free(struct filter *filter)

@@ -7,6 +7,7 @@
 #define XGUARD_FILTER_H
 
 #include <stddef.h>
+#include <stdio.h>
 #include <linux/types.h>
 
 struct bpf_insn;
@@ -32,5 +33,8 @@ struct filter {
 int filter_compile(struct filter *filter, const char *expression, unsigned int protocol,
 		   unsigned int link_type);
 void filter_free(struct filter *filter);
+
+/* The instructions as text, a line each. */
+void filter_dump(const struct filter *filter, FILE *file);
 
 #endif

@@ -1,0 +1,343 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * Ordered tests made into instructions. What the registers hold:
+ *
+ *	r0, r4  values of the frame, kept while they are of use; r0 also the result
+ *	r1      struct packet
+ *	r2, r3  the frame's first byte, and its end
+ *	r5      the frame's first byte plus the length of an IPv4 header, or nothing
+ *
+ * Which of this holds at the beginning of a test is what holds on every way to it. A field's bytes
+ * are compared as they are, the constant is turned round instead, but for > and <.
+ */
+#include <arpa/inet.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "bpf_insn.h"
+#include "filter_code.h"
+#include "packet.h"
+
+static const __u8 registers[2] = { BPF_REG_0, BPF_REG_4 };
+
+void filter_emit(struct code *code, struct bpf_insn insn)
+{
+	if (code->len == code->size) {
+		size_t size = code->size ? 2 * code->size : 256;
+		struct bpf_insn *insns;
+		int *to;
+
+		if (size > FILTER_MAX_INSNS)
+			filter_fail(code->c, NULL, "the filter is too long");
+		insns = realloc(code->c->filter->insns, size * sizeof(*insns));
+		if (insns)
+			code->c->filter->insns = insns;
+		to = realloc(code->to, size * sizeof(*to));
+		if (to)
+			code->c->work[5] = code->to = to;
+		if (!insns || !to)
+			filter_no_memory(code->c);
+		code->size = size;
+	}
+	code->to[code->len] = 0;
+	code->c->filter->insns[code->len++] = insn;
+}
+
+/* A jump to a test, to MATCH or NO_MATCH; its offset is filled in at the end. */
+void filter_jump(struct code *code, struct bpf_insn insn, int to)
+{
+	filter_emit(code, insn);
+	code->to[code->len - 1] = to >= 0 ? to + 1 : to;
+	if (to < 0)
+		code->used[-2 - to] = 1;
+}
+
+/* No match unless the frame has end bytes behind pointer; reg is free. */
+static void check_end(struct code *code, int reg, int pointer, __u32 end)
+{
+	filter_emit(code, BPF_MOV64_REG(reg, pointer));
+	filter_emit(code, BPF_ALU64_IMM(BPF_ADD, reg, end));
+	filter_jump(code, BPF_JMP_REG(BPF_JGT, reg, BPF_REG_3, 0), NO_MATCH);
+}
+
+static struct bpf_insn load(int size, int reg, int pointer, __u32 offset)
+{
+	return BPF_LDX_MEM(size == 1 ? BPF_B : size == 2 ? BPF_H : BPF_W, reg, pointer, offset);
+}
+
+/* size bytes at a fixed offset of the frame, as they are, into reg. */
+void filter_load_frame(struct code *code, int reg, __u32 offset, int size)
+{
+	if (code->now.length < offset + size) {
+		check_end(code, reg, BPF_REG_2, offset + size);
+		code->now.length = offset + size;
+	}
+	filter_emit(code, load(size, reg, BPF_REG_2, offset));
+}
+
+/* The same, offset counted from the end of the IPv4 header that is at base. */
+void filter_load_transport(struct code *code, int reg, __u32 base, __u32 offset, int size)
+{
+	__u32 end = base + offset + size;
+
+	if (code->now.transport != (int)base) {
+		filter_load_frame(code, BPF_REG_5, base, 1);
+		filter_emit(code, BPF_ALU32_IMM(BPF_AND, BPF_REG_5, 0xf));
+		filter_emit(code, BPF_ALU32_IMM(BPF_LSH, BPF_REG_5, 2));
+		filter_emit(code, BPF_ALU64_REG(BPF_ADD, BPF_REG_5, BPF_REG_2));
+		code->now.transport = base;
+		code->now.transport_length = 0;
+	}
+	if (code->now.transport_length < end) {
+		check_end(code, reg, BPF_REG_5, end);
+		code->now.transport_length = end;
+	}
+	filter_emit(code, load(size, reg, BPF_REG_5, base + offset));
+}
+
+static void load_value(struct code *code, int reg, const struct test *test)
+{
+	if (test->kind == V_FRAME)
+		filter_load_frame(code, reg, test->offset, test->size);
+	else if (test->kind == V_TRANSPORT)
+		filter_load_transport(code, reg, test->base, test->offset, test->size);
+	else
+		filter_emit(code, load(test->size, reg, BPF_REG_1, test->offset));
+}
+
+/* The value of a test: the index of the register that holds it, in host order where asked for. */
+static int fetch(struct code *code, int number, int ordered)
+{
+	const struct test *tests = code->c->tests, *test = &tests[number];
+	struct state *now = &code->now;
+	int i;
+
+	for (i = 0; i < 2; i++)
+		if (now->value[i] >= 0 && filter_same_value(&tests[now->value[i]], test))
+			break;
+	if (i == 2) {
+		i = now->next;
+		load_value(code, registers[i], test);
+		now->value[i] = number;
+		now->ordered[i] = test->kind == V_PACKET || test->size == 1;
+	}
+	if (ordered && !now->ordered[i]) {
+		filter_emit(code, BPF_ENDIAN(BPF_TO_BE, registers[i], test->size * 8));
+		now->ordered[i] = 1;
+	}
+	now->next = !i;
+	return i;
+}
+
+/* A masked copy of a register: in r5 if that is free, else where the other value was. */
+static int masked(struct code *code, int i, __u32 mask)
+{
+	int reg = BPF_REG_5;
+
+	if (code->now.transport >= 0) {
+		reg = registers[!i];
+		code->now.value[!i] = -1;
+	}
+	filter_emit(code, BPF_MOV32_REG(reg, registers[i]));
+	filter_emit(code, BPF_ALU32_IMM(BPF_AND, reg, mask));
+	return reg;
+}
+
+/* One more way to a test: there holds what holds on all of them. */
+static void arrive(struct code *code, int to)
+{
+	struct state *state;
+
+	if (to < 0)
+		return;
+	state = &code->states[to];
+	if (!state->reached) {
+		*state = code->now;
+		state->reached = 1;
+		return;
+	}
+	for (int i = 0; i < 2; i++) {
+		const struct test *tests = code->c->tests;
+		int a = state->value[i], b = code->now.value[i];
+
+		if (a < 0 || b < 0 || state->ordered[i] != code->now.ordered[i] ||
+		    !filter_same_value(&tests[a], &tests[b]))
+			state->value[i] = -1;
+	}
+	if (state->length > code->now.length)
+		state->length = code->now.length;
+	if (state->transport_length > code->now.transport_length)
+		state->transport_length = code->now.transport_length;
+	if (state->transport != code->now.transport)
+		state->transport = -1;
+}
+
+/* What is emitted next, now that all ways out of the tests so far are known. */
+static int next_test(struct code *code)
+{
+	while (code->at < code->norder && !code->states[code->order[code->at]].reached)
+		code->at++;
+	return code->at < code->norder ? code->order[code->at] : MATCH;
+}
+
+static void go(struct code *code, int to, int next)
+{
+	if (to != next)
+		filter_jump(code, BPF_JMP_A(0), to);
+	else if (to == MATCH)
+		code->used[0] = 1;
+}
+
+static int inverse(int op)
+{
+	switch (op) {
+	case BPF_JEQ:
+		return BPF_JNE;
+	case BPF_JGT:
+		return BPF_JLE;
+	case BPF_JGE:
+		return BPF_JLT;
+	default:
+		return -1;
+	}
+}
+
+/* End a test with a jump instruction that says when it holds, or does not. */
+static void branch(struct code *code, const struct test *test, struct bpf_insn jump, int negated)
+{
+	int yes = test->to[!negated], no = test->to[negated], next;
+	int opposite = inverse(BPF_OP(jump.code));
+
+	arrive(code, yes);
+	arrive(code, no);
+	next = next_test(code);
+	if (yes == next && opposite >= 0) {
+		jump.code = (jump.code & ~0xf0) | opposite;
+		yes = no;
+		no = next;
+	}
+	if (yes != no)
+		filter_jump(code, jump, yes);
+	go(code, no, next);
+}
+
+static void always(struct code *code, const struct test *test, int outcome)
+{
+	arrive(code, test->to[outcome]);
+	go(code, test->to[outcome], next_test(code));
+}
+
+static void emit_equal(struct code *code, const struct test *test, int i)
+{
+	__u32 all = test->size == 4 ? 0xffffffff : (1u << 8 * test->size) - 1;
+	__u32 k = test->k, mask = test->mask;
+	int reg = registers[i];
+
+	if (!mask || (k & ~mask)) {
+		always(code, test, !(k & ~mask));
+		return;
+	}
+	if (!code->now.ordered[i]) {
+		k = test->size == 2 ? htons(k) : htonl(k);
+		mask = test->size == 2 ? htons(mask) : htonl(mask);
+	}
+	if (mask == all) {
+		branch(code, test, BPF_JMP32_IMM(BPF_JEQ, reg, k, 0), 0);
+	} else if (!k || (k == mask && !(mask & (mask - 1)))) {
+		branch(code, test, BPF_JMP32_IMM(BPF_JSET, reg, mask, 0), !k);
+	} else {
+		reg = masked(code, i, mask);
+		branch(code, test, BPF_JMP32_IMM(BPF_JEQ, reg, k, 0), 0);
+	}
+}
+
+static void emit_relation(struct code *code, const struct test *test)
+{
+	const struct arith *right = &code->c->ariths[test->right];
+
+	filter_evaluate(code, test->left, 0);
+	code->now.value[0] = code->now.value[1] = -1;
+	if (right->kind == A_NUMBER) {
+		branch(code, test, BPF_JMP32_IMM(test->op, BPF_REG_0, right->number, 0), 0);
+		return;
+	}
+	filter_emit(code, BPF_STX_MEM(BPF_DW, BPF_REG_1, BPF_REG_0,
+				      offsetof(struct packet, scratch)));
+	filter_evaluate(code, test->right, 1);
+	filter_emit(code, BPF_LDX_MEM(BPF_DW, BPF_REG_4, BPF_REG_1,
+				      offsetof(struct packet, scratch)));
+	branch(code, test, BPF_JMP32_REG(test->op, BPF_REG_4, BPF_REG_0, 0), 0);
+}
+
+static void emit_test(struct code *code, int number)
+{
+	const struct test *test = &code->c->tests[number];
+	__u32 k = test->k;
+	int i;
+
+	code->now = code->states[number];
+	code->start[number] = code->len;
+	if (test->kind == V_ARITH) {
+		emit_relation(code, test);
+		return;
+	}
+	i = fetch(code, number, test->op == BPF_JGT || test->op == BPF_JGE);
+	if (test->op == BPF_JEQ) {
+		emit_equal(code, test, i);
+		return;
+	}
+	if (!code->now.ordered[i])
+		k = test->size == 2 ? htons(k) : htonl(k);
+	branch(code, test, BPF_JMP32_IMM(test->op, registers[i], k, 0), 0);
+}
+
+static void emit_end(struct code *code)
+{
+	int match = code->len, no_match;
+
+	if (code->used[0]) {
+		filter_emit(code, BPF_MOV64_IMM(BPF_REG_0, 1));
+		if (code->used[1])
+			filter_emit(code, BPF_JMP_A(1));
+	}
+	no_match = code->len;
+	if (code->used[1])
+		filter_emit(code, BPF_MOV64_IMM(BPF_REG_0, 0));
+	filter_emit(code, BPF_EXIT_INSN());
+	for (size_t i = 0; i < code->len; i++) {
+		int to = code->to[i];
+
+		if (to)
+			code->c->filter->insns[i].off = (to == MATCH ? match :
+				to == NO_MATCH ? no_match : code->start[to - 1]) - (int)i - 1;
+	}
+}
+
+void filter_code(struct compiler *c, int head)
+{
+	struct code code = { .c = c };
+	int reads_frame = 0;
+
+	code.norder = filter_order(c, &head, &code.order);
+	if (head == MATCH)
+		return;
+	code.states = c->work[0] = calloc(c->ntests, sizeof(*code.states));
+	code.start = c->work[1] = calloc(c->ntests, sizeof(*code.start));
+	if (!code.states || !code.start)
+		filter_no_memory(c);
+	for (int i = 0; i < code.norder; i++)
+		reads_frame |= c->tests[code.order[i]].kind != V_PACKET;
+	if (reads_frame) {
+		filter_emit(&code, BPF_LDX_MEM(BPF_DW, BPF_REG_2, BPF_REG_1,
+					       offsetof(struct packet, data)));
+		filter_emit(&code, BPF_LDX_MEM(BPF_DW, BPF_REG_3, BPF_REG_1,
+					       offsetof(struct packet, data_end)));
+	}
+	code.now = (struct state){ .value = { -1, -1 }, .transport = -1 };
+	arrive(&code, head);
+	go(&code, head, head == NO_MATCH ? MATCH : next_test(&code));
+	while (next_test(&code) >= 0)
+		emit_test(&code, code.order[code.at++]);
+	emit_end(&code);
+	c->filter->len = code.len;
+}

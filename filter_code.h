@@ -1,0 +1,40 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* What filter_code.c and filter_eval.c share: the code as it is being written. */
+#ifndef XGUARD_FILTER_CODE_H
+#define XGUARD_FILTER_CODE_H
+
+#include "filter_internal.h"
+
+struct bpf_insn;
+
+/* What holds at some point of the code. */
+struct state {
+	int value[2];           /* of r0, r4: a test whose value it is, -1: none */
+	__u8 ordered[2];        /* that value is in host byte order */
+	__u8 next;              /* which of the two to load into next */
+	__u8 reached;
+	int transport;          /* offset of the IPv4 header whose length r5 includes, -1: none */
+	__u32 length;           /* bytes that the frame has at least */
+	__u32 transport_length; /* bytes that are behind r5 at least */
+};
+
+struct code {
+	struct compiler *c;
+	size_t len, size;       /* of c->filter->insns */
+	int *to;                /* of each instruction: where it jumps; test + 1, MATCH, 0: not */
+	int *start;             /* of each test: its first instruction */
+	struct state *states;   /* of each test, at its beginning */
+	struct state now;
+	int *order, norder, at; /* tests to emit, the next one of them */
+	int used[2];            /* there are ways to MATCH, to NO_MATCH */
+};
+
+void filter_emit(struct code *code, struct bpf_insn insn);
+void filter_jump(struct code *code, struct bpf_insn insn, int to);
+void filter_load_frame(struct code *code, int reg, __u32 offset, int size);
+void filter_load_transport(struct code *code, int reg, __u32 base, __u32 offset, int size);
+
+/* filter_eval.c: an arithmetic expression into r0, with scratch[depth] and up free; r4 is lost. */
+void filter_evaluate(struct code *code, int node, int depth);
+
+#endif

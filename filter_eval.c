@@ -1,0 +1,111 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* Arithmetic with classic BPF's meaning: 32 bits, division by zero is no match. */
+#include "bpf_insn.h"
+#include "filter_code.h"
+#include "packet.h"
+
+#define SCRATCH(depth) (offsetof(struct packet, scratch) + 8 * (depth))
+#define SCRATCH_MAX 16
+#define OFFSET_MAX 0xffff /* the most that the verifier lets a packet pointer reach */
+
+static void to_host_order(struct code *code, int size)
+{
+	if (size > 1)
+		filter_emit(code, BPF_ENDIAN(BPF_TO_BE, BPF_REG_0, size * 8));
+}
+
+/* r0 = bytes at base + r0, or behind the IPv4 header at base. */
+static void load_indexed(struct code *code, const struct arith *arith)
+{
+	__u32 end = arith->base + arith->size;
+
+	if (arith->transport) {
+		filter_load_frame(code, BPF_REG_4, arith->base, 1);
+		filter_emit(code, BPF_ALU32_IMM(BPF_AND, BPF_REG_4, 0xf));
+		filter_emit(code, BPF_ALU32_IMM(BPF_LSH, BPF_REG_4, 2));
+		filter_emit(code, BPF_ALU32_REG(BPF_ADD, BPF_REG_0, BPF_REG_4));
+	}
+	filter_jump(code, BPF_JMP_IMM(BPF_JGT, BPF_REG_0, OFFSET_MAX - end, 0), NO_MATCH);
+	filter_emit(code, BPF_MOV64_REG(BPF_REG_4, BPF_REG_2));
+	filter_emit(code, BPF_ALU64_REG(BPF_ADD, BPF_REG_4, BPF_REG_0));
+	filter_emit(code, BPF_MOV64_REG(BPF_REG_0, BPF_REG_4));
+	filter_emit(code, BPF_ALU64_IMM(BPF_ADD, BPF_REG_0, end));
+	filter_jump(code, BPF_JMP_REG(BPF_JGT, BPF_REG_0, BPF_REG_3, 0), NO_MATCH);
+	filter_emit(code, BPF_LDX_MEM(arith->size == 1 ? BPF_B : arith->size == 2 ? BPF_H : BPF_W,
+				      BPF_REG_0, BPF_REG_4, arith->base));
+}
+
+static void load(struct code *code, const struct arith *arith, int depth)
+{
+	const struct arith *index = &code->c->ariths[arith->left];
+
+	if (index->kind == A_NUMBER && index->number <= FIXED_OFFSET_MAX) {
+		if (arith->transport)
+			filter_load_transport(code, BPF_REG_0, arith->base, index->number,
+					      arith->size);
+		else
+			filter_load_frame(code, BPF_REG_0, arith->base + index->number,
+					  arith->size);
+	} else {
+		filter_evaluate(code, arith->left, depth);
+		load_indexed(code, arith);
+	}
+	to_host_order(code, arith->size);
+}
+
+/* A shift by 32 or more leaves nothing; eBPF would take the number modulo 32. */
+static void shift(struct code *code, int op)
+{
+	filter_emit(code, BPF_JMP32_IMM(BPF_JLE, BPF_REG_4, 31, 2));
+	filter_emit(code, BPF_MOV32_IMM(BPF_REG_0, 0));
+	filter_emit(code, BPF_JMP_A(1));
+	filter_emit(code, BPF_ALU32_REG(op, BPF_REG_0, BPF_REG_4));
+}
+
+static void binary(struct code *code, const struct arith *arith, int depth)
+{
+	const struct arith *right = &code->c->ariths[arith->right];
+	int op = arith->op;
+
+	filter_evaluate(code, arith->left, depth);
+	if (right->kind == A_NUMBER) {
+		filter_emit(code, BPF_ALU32_IMM(op, BPF_REG_0, right->number));
+		return;
+	}
+	if (depth == SCRATCH_MAX)
+		filter_fail(code->c, NULL, "the arithmetic is too complicated");
+	filter_emit(code, BPF_STX_MEM(BPF_DW, BPF_REG_1, BPF_REG_0, SCRATCH(depth)));
+	filter_evaluate(code, arith->right, depth + 1);
+	filter_emit(code, BPF_MOV32_REG(BPF_REG_4, BPF_REG_0));
+	filter_emit(code, BPF_LDX_MEM(BPF_DW, BPF_REG_0, BPF_REG_1, SCRATCH(depth)));
+	if (op == BPF_DIV || op == BPF_MOD)
+		filter_jump(code, BPF_JMP32_IMM(BPF_JEQ, BPF_REG_4, 0, 0), NO_MATCH);
+	if (op == BPF_LSH || op == BPF_RSH)
+		shift(code, op);
+	else
+		filter_emit(code, BPF_ALU32_REG(op, BPF_REG_0, BPF_REG_4));
+}
+
+void filter_evaluate(struct code *code, int node, int depth)
+{
+	const struct arith *arith = &code->c->ariths[node];
+
+	switch (arith->kind) {
+	case A_NUMBER:
+		filter_emit(code, BPF_MOV32_IMM(BPF_REG_0, arith->number));
+		break;
+	case A_PACKET:
+		filter_emit(code, BPF_LDX_MEM(BPF_W, BPF_REG_0, BPF_REG_1, arith->number));
+		break;
+	case A_LOAD:
+		load(code, arith, depth);
+		break;
+	case A_NEGATE:
+		filter_evaluate(code, arith->left, depth);
+		filter_emit(code, BPF_ALU32_IMM(BPF_NEG, BPF_REG_0, 0));
+		break;
+	case A_BINARY:
+		binary(code, arith, depth);
+		break;
+	}
+}

@@ -1,0 +1,245 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * The order of the tests, and the outcomes that are known beforehand: where two hosts are asked
+ * about, the second question need not begin with the Ethernet type again. One pass over the tests
+ * in topological order carries along which comparisons are known on every way to a test; an exit
+ * that leads to a comparison known by then leads to what comes behind it. That never skips a load
+ * from beyond the frame's end: a comparison is known only if its value has been loaded.
+ */
+#include <stdlib.h>
+#include <string.h>
+#include <linux/bpf.h>
+
+#include "filter_internal.h"
+
+#define MEMORY_MAX (64u << 20)
+#define BUCKETS 4096
+
+/* A comparison that one or more tests make. The value of the load that it is about has a list. */
+struct comparison {
+	int test;       /* one of those that make it */
+	int next;       /* of the same bucket */
+	int sibling;    /* of the same value */
+};
+
+struct flow {
+	struct compiler *c;
+	int *order, norder;         /* tests, topologically sorted */
+	int *number;                /* of each test: its comparison, -1: none */
+	struct comparison *comparisons;
+	int ncomparisons;
+	int values[BUCKETS], buckets[BUCKETS];
+	__u32 **known;              /* of each test: bits of known comparisons, then outcomes */
+	size_t words;               /* of each of the two */
+};
+
+static void *need_memory(struct compiler *c, int slot, size_t count, size_t size)
+{
+	c->work[slot] = calloc(count, size);
+	if (!c->work[slot])
+		filter_no_memory(c);
+	return c->work[slot];
+}
+
+/* Depth-first from head, last finished first. Exits are pushed so that "fails" comes next. */
+static void sort(struct flow *flow, int head)
+{
+	struct test *tests = flow->c->tests;
+	int *stack = need_memory(flow->c, 0, flow->c->ntests + 1, sizeof(*stack));
+	__u8 *left = need_memory(flow->c, 1, flow->c->ntests, 1);
+	int depth = 0, at = flow->c->ntests;
+
+	flow->order = need_memory(flow->c, 2, flow->c->ntests, sizeof(*flow->order));
+	if (head >= 0)
+		stack[depth++] = head;
+	while (depth) {
+		int test = stack[depth - 1], to;
+
+		if (left[test] == 2) {
+			flow->order[--at] = test;
+			depth--;
+			continue;
+		}
+		to = tests[test].to[!left[test]++];
+		if (to >= 0 && !left[to])
+			stack[depth++] = to;
+	}
+	flow->norder = flow->c->ntests - at;
+	memmove(flow->order, flow->order + at, flow->norder * sizeof(*flow->order));
+}
+
+static __u32 hash_value(const struct test *test)
+{
+	return (test->kind + test->offset * 31 + test->size * 7 + test->base * 131) % BUCKETS;
+}
+
+int filter_same_value(const struct test *a, const struct test *b)
+{
+	return a->kind == b->kind && a->offset == b->offset && a->size == b->size &&
+	       a->base == b->base;
+}
+
+/* Number the comparisons; equal ones have one number, those of one value are siblings. */
+static void number(struct flow *flow)
+{
+	const struct test *tests = flow->c->tests;
+
+	flow->number = need_memory(flow->c, 0, flow->c->ntests, sizeof(int));
+	flow->comparisons = need_memory(flow->c, 1, flow->norder, sizeof(*flow->comparisons));
+	memset(flow->values, -1, sizeof(flow->values));
+	memset(flow->buckets, -1, sizeof(flow->buckets));
+	for (int i = 0; i < flow->norder; i++) {
+		int test = flow->order[i], found;
+		const struct test *t = &tests[test];
+		__u32 value = hash_value(t), bucket = (value + t->k * 2654435761u) % BUCKETS;
+
+		flow->number[test] = -1;
+		if (t->kind == V_ARITH || t->kind == V_ALWAYS)
+			continue;
+		for (found = flow->buckets[bucket]; found >= 0;
+		     found = flow->comparisons[found].next) {
+			const struct test *other = &tests[flow->comparisons[found].test];
+
+			if (filter_same_value(t, other) && t->mask == other->mask && t->op == other->op &&
+			    t->k == other->k)
+				break;
+		}
+		if (found < 0) {
+			found = flow->ncomparisons++;
+			flow->comparisons[found] = (struct comparison){
+				test, flow->buckets[bucket], flow->values[value] };
+			flow->buckets[bucket] = flow->values[value] = found;
+		}
+		flow->number[test] = found;
+	}
+}
+
+static void learn(struct flow *flow, __u32 *facts, int comparison, int outcome)
+{
+	__u32 bit = 1u << comparison % 32;
+
+	facts[comparison / 32] |= bit;
+	if (outcome)
+		facts[flow->words + comparison / 32] |= bit;
+	else
+		facts[flow->words + comparison / 32] &= ~bit;
+}
+
+/* What a value that equals k under mask tells about another comparison of it; -1: nothing. */
+static int implied(const struct test *is, const struct test *asked)
+{
+	if (asked->mask & ~is->mask)
+		return -1;
+	if (asked->op == BPF_JEQ)
+		return (is->k & asked->mask) == asked->k;
+	if (is->mask != asked->mask)
+		return -1;
+	if (asked->op == BPF_JSET)
+		return (is->k & asked->k) != 0;
+	return asked->op == BPF_JGT ? is->k > asked->k : is->k >= asked->k;
+}
+
+/* A test had an outcome: so much is known behind it. */
+static void learn_outcome(struct flow *flow, __u32 *facts, int test, int outcome)
+{
+	const struct test *t = &flow->c->tests[test];
+
+	if (flow->number[test] < 0)
+		return;
+	learn(flow, facts, flow->number[test], outcome);
+	if (!outcome || t->op != BPF_JEQ)
+		return;
+	for (int i = flow->values[hash_value(t)]; i >= 0; i = flow->comparisons[i].sibling) {
+		const struct test *other = &flow->c->tests[flow->comparisons[i].test];
+		int result = filter_same_value(t, other) ? implied(t, other) : -1;
+
+		if (result >= 0)
+			learn(flow, facts, i, result);
+	}
+}
+
+static int follow(const struct flow *flow, const __u32 *facts, int to)
+{
+	while (to >= 0) {
+		const struct test *test = &flow->c->tests[to];
+		int comparison = flow->number[to];
+
+		if (test->kind == V_ALWAYS) {
+			to = test->to[test->left];
+			continue;
+		}
+		if (comparison < 0 || !(facts[comparison / 32] >> comparison % 32 & 1))
+			break;
+		to = test->to[facts[flow->words + comparison / 32] >> comparison % 32 & 1];
+	}
+	return to;
+}
+
+/* One more way to a test: known there is what is known on all of them. */
+static void arrive(struct flow *flow, const __u32 *facts, int to)
+{
+	if (to < 0)
+		return;
+	if (!flow->known[to]) {
+		flow->known[to] = malloc(2 * flow->words * sizeof(__u32));
+		if (!flow->known[to])
+			filter_no_memory(flow->c);
+		memcpy(flow->known[to], facts, 2 * flow->words * sizeof(__u32));
+		return;
+	}
+	for (size_t i = 0; i < flow->words; i++) {
+		__u32 differ = flow->known[to][flow->words + i] ^ facts[flow->words + i];
+
+		flow->known[to][i] &= facts[i] & ~differ;
+	}
+}
+
+/*
+ * Put the tests that can be reached from head into topological order (in *order, malloced and
+ * owned by c), with the exits of each leading past what is known. Returns their number; *head may
+ * become MATCH or NO_MATCH.
+ */
+int filter_order(struct compiler *c, int *head, int **order)
+{
+	struct flow *flow = need_memory(c, 3, 1, sizeof(*flow));
+	__u32 *facts;
+	int n = 0;
+
+	flow->c = c;
+	sort(flow, *head);
+	free(c->work[0]);
+	free(c->work[1]);
+	c->work[0] = c->work[1] = NULL;
+	number(flow);
+	flow->words = flow->ncomparisons / 32 + 1;
+	if (flow->words * flow->norder > MEMORY_MAX / 8)
+		filter_fail(c, NULL, "the filter is too long");
+	flow->known = c->known = calloc(c->ntests, sizeof(*flow->known));
+	facts = need_memory(c, 4, 2 * flow->words, sizeof(*facts));
+	if (!flow->known)
+		filter_no_memory(c);
+	*head = follow(flow, facts, *head);
+	arrive(flow, facts, *head);
+	for (int i = 0; i < flow->norder; i++) {
+		int test = flow->order[i];
+
+		if (!flow->known[test])
+			continue;
+		for (int outcome = 0; outcome < 2; outcome++) {
+			int *to = &c->tests[test].to[outcome];
+
+			memcpy(facts, flow->known[test], 2 * flow->words * sizeof(*facts));
+			learn_outcome(flow, facts, test, outcome);
+			*to = follow(flow, facts, *to);
+			arrive(flow, facts, *to);
+		}
+		free(flow->known[test]);
+		flow->known[test] = NULL;
+		flow->order[n++] = test;
+	}
+	free(c->work[0]);
+	free(c->work[1]);
+	c->work[0] = c->work[1] = NULL;
+	*order = flow->order;
+	return n;
+}

@@ -1,0 +1,405 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * The primitives of a filter as tests of the frame. What is tested, and in which order, follows
+ * libpcap, since a load from beyond the frame's end decides for all that would come behind it.
+ */
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <linux/bpf.h>
+
+#include "filter_internal.h"
+#include "packet.h"
+
+#define TESTS_MAX 16384
+
+enum { ETH_IP = 0x800, ETH_ARP = 0x806, ETH_RARP = 0x8035, ETH_IP6 = 0x86dd, ETH_ATALK = 0x809b,
+       ETH_AARP = 0x80f3, ETH_IPX = 0x8137, ETH_LENGTH_MAX = 1500 };
+enum { SAP_IP = 0x06, SAP_STP = 0x42, SAP_IPX = 0xe0, SAP_NETBEUI = 0xf0, SAP_ISO = 0xfe };
+enum { IP_TCP = 6, IP_UDP = 17, IP_FRAGMENT = 44, IP_ICMP6 = 58, IP_SCTP = 132 };
+enum { CLNP_ISIS = 0x83 };
+
+void filter_fail(struct compiler *c, const struct token *token, const char *format, ...)
+{
+	va_list args;
+
+	va_start(args, format);
+	vsnprintf(c->filter->error, sizeof(c->filter->error), format, args);
+	va_end(args);
+	c->filter->column = token ? token->start + 1 : 0;
+	c->err = -EINVAL;
+	longjmp(c->failed, 1);
+}
+
+void filter_no_memory(struct compiler *c)
+{
+	c->err = -ENOMEM;
+	longjmp(c->failed, 1);
+}
+
+static struct test *new_test(struct compiler *c)
+{
+	struct test *test;
+
+	if (c->ntests == c->tests_size) {
+		int size = c->tests_size ? 2 * c->tests_size : 64;
+		struct test *tests;
+
+		if (size > TESTS_MAX)
+			filter_fail(c, NULL, "the filter is too long");
+		tests = realloc(c->tests, size * sizeof(*tests));
+		if (!tests)
+			filter_no_memory(c);
+		c->tests = tests;
+		c->tests_size = size;
+	}
+	test = &c->tests[c->ntests++];
+	memset(test, 0, sizeof(*test));
+	return test;
+}
+
+/* A group of the one test that was made last. */
+static int last_test(struct compiler *c)
+{
+	int head = c->ntests - 1;
+	struct test *test = &c->tests[head];
+
+	test->to[0] = test->to[1] = -1;
+	test->exits[0] = (struct exits){ 2 * head, 2 * head };
+	test->exits[1] = (struct exits){ 2 * head + 1, 2 * head + 1 };
+	return head;
+}
+
+static int *exit_of(struct compiler *c, int number)
+{
+	return &c->tests[number / 2].to[number & 1];
+}
+
+static void lead(struct compiler *c, struct exits exits, int to)
+{
+	for (int number = exits.first, next; number >= 0; number = next) {
+		next = *exit_of(c, number);
+		*exit_of(c, number) = to;
+	}
+}
+
+static struct exits join(struct compiler *c, struct exits a, struct exits b)
+{
+	if (a.first < 0)
+		return b;
+	if (b.first < 0)
+		return a;
+	*exit_of(c, a.last) = b.first;
+	return (struct exits){ a.first, b.last };
+}
+
+/* Where a ends with outcome, b goes on; what b leaves open, and a's other exits, are a's then. */
+static int chain(struct compiler *c, int a, int b, int outcome)
+{
+	struct exits *first = c->tests[a].exits, *second = c->tests[b].exits;
+
+	lead(c, first[outcome], b);
+	first[outcome] = second[outcome];
+	first[!outcome] = join(c, first[!outcome], second[!outcome]);
+	return a;
+}
+
+int filter_and(struct compiler *c, int a, int b)
+{
+	return chain(c, a, b, 1);
+}
+
+int filter_or(struct compiler *c, int a, int b)
+{
+	return chain(c, a, b, 0);
+}
+
+int filter_not(struct compiler *c, int a)
+{
+	struct exits *exits = c->tests[a].exits, swap = exits[0];
+
+	exits[0] = exits[1];
+	exits[1] = swap;
+	return a;
+}
+
+/* All that leads nowhere yet ends here. */
+void filter_finish(struct compiler *c, int group)
+{
+	lead(c, c->tests[group].exits[0], NO_MATCH);
+	lead(c, c->tests[group].exits[1], MATCH);
+}
+
+int filter_always(struct compiler *c, int outcome)
+{
+	struct test *test = new_test(c);
+
+	test->kind = V_ALWAYS;
+	test->left = outcome;
+	return last_test(c);
+}
+
+int filter_masked(struct compiler *c, enum test_kind kind, __u32 offset, int size,
+			   __u32 mask, int op, __u32 k)
+{
+	__u32 all = size == 4 ? 0xffffffff : (1u << 8 * size) - 1;
+	struct test *test = new_test(c);
+
+	if (offset > 2 * FIXED_OFFSET_MAX || c->payload + c->network > FIXED_OFFSET_MAX)
+		filter_fail(c, NULL, "the filter asks for bytes that no frame has");
+	test->kind = kind;
+	test->size = size;
+	test->op = op;
+	test->offset = offset;
+	test->mask = mask & all;
+	test->k = k;
+	test->right = -1;
+	if (kind == V_TRANSPORT)
+		test->base = c->payload + c->network;
+	return last_test(c);
+}
+
+int filter_compare(struct compiler *c, enum test_kind kind, __u32 offset, int size, int op,
+			    __u32 k)
+{
+	return filter_masked(c, kind, offset, size, 0xffffffff, op, k);
+}
+
+/* Two arithmetic expressions compared. */
+int filter_relate(struct compiler *c, int left, int right, int op)
+{
+	struct test *test = new_test(c);
+
+	test->kind = V_ARITH;
+	test->op = op;
+	test->left = left;
+	test->right = right;
+	return last_test(c);
+}
+
+/* A field of the frame is k. */
+static int frame(struct compiler *c, __u32 offset, int size, __u32 k)
+{
+	return filter_compare(c, V_FRAME, offset, size, BPF_JEQ, k);
+}
+
+/* The same, offset behind the network header's first byte. */
+static int network(struct compiler *c, __u32 offset, int size, __u32 k)
+{
+	return frame(c, c->payload + c->network + offset, size, k);
+}
+
+/* len bytes at offset, from the last ones on, as libpcap does. */
+static int bytes(struct compiler *c, __u32 offset, const __u8 *value, int len)
+{
+	int all = -1;
+
+	while (len) {
+		int size = len >= 4 ? 4 : 2;
+		int part;
+		__u32 k = 0;
+
+		len -= size;
+		for (int i = 0; i < size; i++)
+			k = k << 8 | value[len + i];
+		part = frame(c, offset + len, size, k);
+		all = all < 0 ? part : filter_and(c, all, part);
+	}
+	return all;
+}
+
+static int snap(struct compiler *c, __u32 organization, __u32 type)
+{
+	const __u8 header[8] = { 0xaa, 0xaa, 0x03, organization >> 16, organization >> 8,
+				 organization, type >> 8, type };
+
+	return bytes(c, c->payload, header, sizeof(header));
+}
+
+/* The type field is a length: an 802.3 frame. */
+int filter_is_length(struct compiler *c)
+{
+	return filter_not(c, filter_compare(c, V_FRAME, c->link_type, 2, BPF_JGT, ETH_LENGTH_MAX));
+}
+
+static int ipx(struct compiler *c)
+{
+	int raw = filter_or(c, frame(c, c->payload, 1, SAP_IPX),
+				     frame(c, c->payload, 2, 0xffff));
+
+	raw = filter_or(c, snap(c, 0, ETH_IPX), raw);
+	raw = filter_and(c, filter_is_length(c), raw);
+	return filter_or(c, frame(c, c->link_type, 2, ETH_IPX), raw);
+}
+
+/* An Ethernet type, or an 802.2 service access point where type is a length. */
+static int ethernet_type(struct compiler *c, __u32 type)
+{
+	int group;
+
+	switch (type) {
+	case SAP_ISO:
+	case SAP_IP:
+	case SAP_NETBEUI:
+		group = filter_is_length(c);
+		return filter_and(c, group, frame(c, c->payload, 2, type << 8 | type));
+	case SAP_IPX:
+		return ipx(c);
+	case ETH_ATALK:
+	case ETH_AARP:
+		group = filter_is_length(c);
+		group = filter_and(c, group, snap(c, type == ETH_ATALK ? 0x080007 : 0, type));
+		return filter_or(c, frame(c, c->link_type, 2, type), group);
+	}
+	if (type > ETH_LENGTH_MAX)
+		return frame(c, c->link_type, 2, type);
+	group = filter_is_length(c);
+	return filter_and(c, group, frame(c, c->link_type + 2, 1, type));
+}
+
+static __u32 ppp_type(__u32 type)
+{
+	static const __u16 types[][2] = {
+		{ ETH_IP, 0x21 },  { ETH_IP6, 0x57 }, { 0x6003, 0x27 },  { ETH_ATALK, 0x29 },
+		{ 0x600, 0x25 },   { SAP_ISO, 0x23 }, { SAP_STP, 0x31 }, { SAP_IPX, 0x2b },
+	};
+
+	for (size_t i = 0; i < sizeof(types) / sizeof(*types); i++)
+		if (types[i][0] == type)
+			return types[i][1];
+	return type;
+}
+
+/* MPLS has no type field: the bottom of the stack, and IP's version behind it. */
+static int mpls_type(struct compiler *c, const struct token *token, __u32 type)
+{
+	__u32 header = c->payload + c->network;
+	int bottom;
+
+	if (type != ETH_IP && type != ETH_IP6)
+		filter_fail(c, token, "behind mpls, only ip and ip6 can be told apart");
+	bottom = filter_masked(c, V_FRAME, header - 2, 1, 1, BPF_JEQ, 1);
+	return filter_and(c, bottom, filter_masked(c, V_FRAME, header, 1, 0xf0, BPF_JEQ,
+						   type == ETH_IP ? 0x40 : 0x60));
+}
+
+int filter_ethertype(struct compiler *c, const struct token *token, __u32 type)
+{
+	if (c->labels)
+		return mpls_type(c, token, type);
+	switch (c->link) {
+	case L_ETHERNET:
+		return ethernet_type(c, type);
+	case L_PPP:
+		return frame(c, c->link_type, 2, ppp_type(type));
+	case L_IP:
+		if (type != ETH_IP && type != ETH_IP6)
+			return filter_always(c, 0);
+		return filter_masked(c, V_FRAME, c->link_header, 1, 0xf0, BPF_JEQ,
+				     type == ETH_IP ? 0x40 : 0x60);
+	case L_UNKNOWN:
+		break;
+	}
+	filter_fail(c, token, "this link's frames are of a type that only len, less, greater and "
+		    "link[...] can be asked about");
+}
+
+/* ip proto N, ip6 proto N (behind one fragment header, too), proto N: both. */
+int filter_ip_number(struct compiler *c, const struct token *token, __u32 number,
+			      enum protocol protocol)
+{
+	int type, fragment, group;
+
+	if (protocol == P_DEFAULT) {
+		group = filter_ip_number(c, token, number, P_IP);
+		return filter_or(c, group, filter_ip_number(c, token, number, P_IP6));
+	}
+	if (protocol == P_IP) {
+		type = filter_ethertype(c, token, ETH_IP);
+		return filter_and(c, type, network(c, 9, 1, number));
+	}
+	type = filter_ethertype(c, token, ETH_IP6);
+	fragment = network(c, 6, 1, IP_FRAGMENT);
+	fragment = filter_and(c, fragment, network(c, 40, 1, number));
+	group = filter_or(c, network(c, 6, 1, number), fragment);
+	return filter_and(c, type, group);
+}
+
+/* ISO protocols stand behind an 802.2 header of three bytes; IS-IS has a type of its own. */
+int filter_iso(struct compiler *c, const struct token *token, __u32 number, int isis)
+{
+	int group = filter_ethertype(c, token, SAP_ISO);
+	__u32 header = c->payload + c->network_802_2;
+
+	group = filter_and(c, group, frame(c, header, 1, isis ? CLNP_ISIS : number));
+	return isis ? filter_and(c, group, frame(c, header + 4, 1, number)) : group;
+}
+
+/* Any of the IS-IS types whose bits are set. */
+static int isis_types(struct compiler *c, const struct token *token, __u32 types)
+{
+	int any = -1;
+
+	for (__u32 type = 0; type < 32; type++) {
+		int group;
+
+		if (!(types >> type & 1))
+			continue;
+		group = filter_iso(c, token, type, 1);
+		any = any < 0 ? group : filter_or(c, any, group);
+	}
+	return any;
+}
+
+/* A protocol's name alone. */
+int filter_protocol(struct compiler *c, const struct token *token, enum protocol protocol)
+{
+	enum { ETHERTYPE, ANY_IP, IP4, IP6, ISO, ISIS };
+	static const struct {
+		__u8 protocol, layer;
+		__u32 number;
+	} names[] = {
+		{ P_IP, ETHERTYPE, ETH_IP },       { P_ARP, ETHERTYPE, ETH_ARP },
+		{ P_RARP, ETHERTYPE, ETH_RARP },   { P_IP6, ETHERTYPE, ETH_IP6 },
+		{ P_SCTP, ANY_IP, IP_SCTP },       { P_TCP, ANY_IP, IP_TCP },
+		{ P_UDP, ANY_IP, IP_UDP },         { P_ICMP, IP4, 1 },
+		{ P_IGMP, IP4, 2 },                { P_IGRP, IP4, 9 },
+		{ P_PIM, ANY_IP, 103 },            { P_VRRP, IP4, 112 },
+		{ P_ICMP6, IP6, IP_ICMP6 },        { P_AH, ANY_IP, 51 },
+		{ P_ESP, ANY_IP, 50 },             { P_ATALK, ETHERTYPE, ETH_ATALK },
+		{ P_AARP, ETHERTYPE, ETH_AARP },   { P_DECNET, ETHERTYPE, 0x6003 },
+		{ P_LAT, ETHERTYPE, 0x6004 },      { P_SCA, ETHERTYPE, 0x6007 },
+		{ P_MOPDL, ETHERTYPE, 0x6001 },    { P_MOPRC, ETHERTYPE, 0x6002 },
+		{ P_ISO, ETHERTYPE, SAP_ISO },     { P_ESIS, ISO, 0x82 },
+		{ P_ISIS, ISO, CLNP_ISIS },        { P_CLNP, ISO, 0x81 },
+		{ P_L1, ISIS, 1 << 15 | 1 << 17 | 1 << 18 | 1 << 24 | 1 << 26 },
+		{ P_L2, ISIS, 1 << 16 | 1 << 17 | 1 << 20 | 1 << 25 | 1 << 27 },
+		{ P_IIH, ISIS, 1 << 15 | 1 << 16 | 1 << 17 },
+		{ P_LSP, ISIS, 1 << 18 | 1 << 20 },
+		{ P_SNP, ISIS, 1 << 24 | 1 << 25 | 1 << 26 | 1 << 27 },
+		{ P_CSNP, ISIS, 1 << 24 | 1 << 25 }, { P_PSNP, ISIS, 1 << 26 | 1 << 27 },
+		{ P_STP, ETHERTYPE, SAP_STP },     { P_IPX, ETHERTYPE, SAP_IPX },
+		{ P_NETBEUI, ETHERTYPE, SAP_NETBEUI },
+	};
+
+	for (size_t i = 0; i < sizeof(names) / sizeof(*names); i++) {
+		__u32 number = names[i].number;
+
+		if (names[i].protocol != protocol)
+			continue;
+		switch (names[i].layer) {
+		case ETHERTYPE:
+			return filter_ethertype(c, token, number);
+		case ISO:
+			return filter_iso(c, token, number, 0);
+		case ISIS:
+			return isis_types(c, token, number);
+		}
+		return filter_ip_number(c, token, number, names[i].layer == ANY_IP ? P_DEFAULT :
+					names[i].layer == IP4 ? P_IP : P_IP6);
+	}
+	filter_fail(c, token, "%.*s needs host, proto, broadcast, multicast or [...] behind it",
+		    TOKEN_TEXT(c, token));
+}

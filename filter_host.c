@@ -1,0 +1,301 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* Addresses, ports and numbers, with the words that stand in front of them, as tests. */
+#include <string.h>
+#include <linux/bpf.h>
+
+#include "filter_internal.h"
+#include "packet.h"
+
+enum { ETH_IP = 0x800, ETH_ARP = 0x806, ETH_RARP = 0x8035, ETH_IP6 = 0x86dd };
+enum { IP_ICMP = 1, IP_TCP = 6, IP_UDP = 17, IP_ICMP6 = 58, IP_SCTP = 132 };
+
+#define KEY(member) (offsetof(struct packet, key) + offsetof(struct flow_key, member))
+
+/* Join what is asked of the source and of the destination as a direction says. */
+static int directed(struct compiler *c, enum direction direction, int source,
+			     int destination)
+{
+	if (direction == D_AND)
+		return filter_and(c, source, destination);
+	return filter_or(c, source, destination);
+}
+
+/* An IPv4 address in frames of one type. */
+static int host_in(struct compiler *c, const struct token *token, __u32 type,
+			    __u32 source, __u32 destination, __u32 address, __u32 mask,
+			    enum direction direction)
+{
+	int group, other;
+
+	if (direction != D_SRC && direction != D_DST) {
+		group = host_in(c, token, type, source, destination, address, mask, D_SRC);
+		other = host_in(c, token, type, source, destination, address, mask, D_DST);
+		return directed(c, direction, group, other);
+	}
+	group = filter_ethertype(c, token, type);
+	other = filter_masked(c, V_FRAME,
+			      c->payload + c->network + (direction == D_SRC ? source : destination),
+			      4, mask, BPF_JEQ, address);
+	return filter_and(c, group, other);
+}
+
+int filter_host(struct compiler *c, const struct token *token, __u32 address, __u32 mask,
+			 struct qualifiers q)
+{
+	int ip, arp, rarp;
+
+	switch (q.protocol) {
+	case P_DEFAULT:
+	case P_IP:
+		ip = host_in(c, token, ETH_IP, 12, 16, address, mask, q.direction);
+		if (q.protocol == P_IP || c->labels)
+			return ip;
+		arp = host_in(c, token, ETH_ARP, 14, 24, address, mask, q.direction);
+		rarp = host_in(c, token, ETH_RARP, 14, 24, address, mask, q.direction);
+		return filter_or(c, filter_or(c, ip, arp), rarp);
+	case P_ARP:
+		return host_in(c, token, ETH_ARP, 14, 24, address, mask, q.direction);
+	case P_RARP:
+		return host_in(c, token, ETH_RARP, 14, 24, address, mask, q.direction);
+	default:
+		filter_fail(c, token, "an IPv4 address goes with ip, arp or rarp, not with the "
+			    "protocol in front of %.*s", TOKEN_TEXT(c, token));
+	}
+}
+
+static int host6_at(struct compiler *c, const struct token *token, __u32 offset,
+			     const __u8 address[16], unsigned int prefix)
+{
+	int group = filter_ethertype(c, token, ETH_IP6);
+
+	for (unsigned int word = 0; word < 4; word++) {
+		unsigned int bits = prefix < 32 * word ? 0 : prefix - 32 * word;
+		__u32 mask = bits >= 32 ? 0xffffffff : ~(0xffffffff >> bits);
+		const __u8 *byte = address + 4 * word;
+		__u32 k = (__u32)byte[0] << 24 | byte[1] << 16 | byte[2] << 8 | byte[3];
+
+		group = filter_and(c, group,
+				   filter_masked(c, V_FRAME,
+						 c->payload + c->network + offset + 4 * word, 4,
+						 mask, BPF_JEQ, k));
+	}
+	return group;
+}
+
+int filter_host6(struct compiler *c, const struct token *token, const __u8 address[16],
+			  unsigned int prefix, struct qualifiers q)
+{
+	if (q.kind == T_PORT || q.kind == T_PORTRANGE || q.kind == T_PROTO ||
+	    q.kind == T_PROTOCHAIN || (q.protocol != P_DEFAULT && q.protocol != P_IP6))
+		filter_fail(c, token, "%.*s is an IPv6 address: it goes with host or net",
+			    TOKEN_TEXT(c, token));
+	if (q.direction == D_SRC)
+		return host6_at(c, token, 8, address, prefix);
+	if (q.direction == D_DST)
+		return host6_at(c, token, 24, address, prefix);
+	return directed(c, q.direction, host6_at(c, token, 8, address, prefix),
+			host6_at(c, token, 24, address, prefix));
+}
+
+/* The last four bytes first, as libpcap does. */
+static int mac_at(struct compiler *c, __u32 offset, const __u8 address[6])
+{
+	__u32 last = (__u32)address[2] << 24 | address[3] << 16 | address[4] << 8 | address[5];
+
+	return filter_and(c,
+			  filter_compare(c, V_FRAME, c->link_header + offset + 2, 4, BPF_JEQ, last),
+			  filter_compare(c, V_FRAME, c->link_header + offset, 2, BPF_JEQ,
+					 address[0] << 8 | address[1]));
+}
+
+int filter_mac(struct compiler *c, const struct token *token, const __u8 address[6],
+			struct qualifiers q)
+{
+	if ((q.kind != T_HOST && q.kind != KIND_DEFAULT) || q.protocol != P_LINK)
+		filter_fail(c, token, "an Ethernet address needs ether host, ether src or ether "
+			    "dst in front of it");
+	if (c->link != L_ETHERNET)
+		filter_fail(c, token, "there are no Ethernet addresses here");
+	if (q.direction == D_SRC)
+		return mac_at(c, 6, address);
+	if (q.direction == D_DST)
+		return mac_at(c, 0, address);
+	return directed(c, q.direction, mac_at(c, 6, address), mac_at(c, 0, address));
+}
+
+static int port_at(struct compiler *c, enum test_kind kind, __u32 offset, __u32 low,
+			    __u32 high)
+{
+	int group;
+
+	if (low == high)
+		return filter_compare(c, kind, offset, 2, BPF_JEQ, low);
+	group = filter_compare(c, kind, offset, 2, BPF_JGE, low);
+	return filter_and(c, group,
+			  filter_not(c, filter_compare(c, kind, offset, 2, BPF_JGT, high)));
+}
+
+/* Ports of one protocol, offset from where kind counts from to the source port. */
+static int ports_at(struct compiler *c, enum test_kind kind, __u32 offset, __u32 low,
+			     __u32 high, enum direction direction)
+{
+	if (direction == D_SRC)
+		return port_at(c, kind, offset, low, high);
+	if (direction == D_DST)
+		return port_at(c, kind, offset + 2, low, high);
+	return directed(c, direction, port_at(c, kind, offset, low, high),
+			port_at(c, kind, offset + 2, low, high));
+}
+
+static int ports4_of(struct compiler *c, __u32 low, __u32 high, unsigned int protocol,
+			      enum direction direction)
+{
+	__u32 header = c->payload + c->network;
+	int group = filter_compare(c, V_FRAME, header + 9, 1, BPF_JEQ, protocol);
+
+	group = filter_and(c, group, filter_first_fragment(c));
+	return filter_and(c, group, ports_at(c, V_TRANSPORT, 0, low, high, direction));
+}
+
+static int ports6_of(struct compiler *c, __u32 low, __u32 high, unsigned int protocol,
+			      enum direction direction)
+{
+	__u32 header = c->payload + c->network;
+	int group = filter_compare(c, V_FRAME, header + 6, 1, BPF_JEQ, protocol);
+
+	return filter_and(c, group, ports_at(c, V_FRAME, header + 40, low, high, direction));
+}
+
+/* Not a later fragment: those have no transport header. */
+int filter_first_fragment(struct compiler *c)
+{
+	return filter_not(c, filter_compare(c, V_FRAME, c->payload + c->network + 6, 2, BPF_JSET,
+					 0x1fff));
+}
+
+/* Ports from low to high of a protocol, or (0) of SCTP, TCP and UDP. */
+int filter_ports(struct compiler *c, const struct token *token, __u32 low, __u32 high,
+			  unsigned int protocol, enum direction direction)
+{
+	static const __u8 all[] = { IP_TCP, IP_UDP, IP_SCTP };
+	int ip = filter_ethertype(c, token, ETH_IP);
+	int ip6 = filter_ethertype(c, token, ETH_IP6);
+	int four = -1, six = -1;
+
+	if (low > high) {
+		__u32 swap = low;
+
+		low = high;
+		high = swap;
+	}
+	for (size_t i = 0; i < sizeof(all); i++) {
+		int group4, group6;
+
+		if (protocol && protocol != all[i])
+			continue;
+		group4 = ports4_of(c, low, high, all[i], direction);
+		group6 = ports6_of(c, low, high, all[i], direction);
+		four = four < 0 ? group4 : filter_or(c, group4, four);
+		six = six < 0 ? group6 : filter_or(c, group6, six);
+	}
+	return filter_or(c, filter_and(c, ip6, six), filter_and(c, ip, four));
+}
+
+/* protochain: any of the next-header values that the decoder met is number. */
+int filter_protochain(struct compiler *c, const struct token *token, __u32 number,
+			       enum protocol protocol)
+{
+	int group, any = -1;
+
+	if (protocol == P_DEFAULT) {
+		group = filter_protochain(c, token, number, P_IP);
+		return filter_or(c, group, filter_protochain(c, token, number, P_IP6));
+	}
+	if (protocol != P_IP && protocol != P_IP6)
+		filter_fail(c, token, "protochain goes with ip or ip6");
+	for (int i = CHAIN_MAX - 1; i >= 0; i--) {
+		group = filter_compare(c, V_PACKET, offsetof(struct packet, chain_len), 4, BPF_JGT,
+				       i);
+		if (any >= 0)
+			any = filter_or(c,
+					filter_compare(c, V_PACKET,
+						       offsetof(struct packet, chain) + i, 1,
+						       BPF_JEQ, number),
+					any);
+		else
+			any = filter_compare(c, V_PACKET, offsetof(struct packet, chain) + i, 1,
+					     BPF_JEQ, number);
+		any = filter_and(c, group, any);
+	}
+	/* libpcap's code begins with a load of the first of them. */
+	group = filter_masked(c, V_FRAME, c->payload + c->network + (protocol == P_IP ? 9 : 6), 1, 0,
+			      BPF_JEQ, 0);
+	group = filter_and(c, filter_ethertype(c, token, protocol == P_IP ? ETH_IP : ETH_IP6),
+			   group);
+	return filter_and(c, group, any);
+}
+
+/* --tcp, --udp, --icmp: what the decoder found, behind tags and extension headers too. */
+int filter_decoded(struct compiler *c, unsigned int protocol)
+{
+	int present = filter_compare(c, V_PACKET, KEY(present), 1, BPF_JSET,
+					      FIELD_PROTOCOL);
+	int group = filter_compare(c, V_PACKET, KEY(protocol), 1, BPF_JEQ, protocol);
+
+	if (protocol == IP_ICMP)
+		group = filter_or(c, group, filter_compare(c, V_PACKET, KEY(protocol), 1, BPF_JEQ,
+							   IP_ICMP6));
+	return filter_and(c, present, group);
+}
+
+int filter_length(struct compiler *c, int op, __u32 k)
+{
+	return filter_compare(c, V_PACKET, offsetof(struct packet, length), 4, op, k);
+}
+
+static int proto_number(struct compiler *c, const struct token *token, __u32 number,
+				 enum protocol protocol)
+{
+	switch (protocol) {
+	case P_DEFAULT:
+	case P_IP:
+	case P_IP6:
+		return filter_ip_number(c, token, number, protocol);
+	case P_LINK:
+		return filter_ethertype(c, token, number);
+	case P_ISO:
+	case P_ISIS:
+		return filter_iso(c, token, number, protocol == P_ISIS);
+	default:
+		filter_fail(c, token, "proto goes with ether, ip, ip6, iso or isis");
+	}
+}
+
+/* A number: what it is, the words in front of it say. */
+int filter_number(struct compiler *c, const struct token *token, __u32 number,
+			   struct qualifiers q)
+{
+	__u32 mask = 0xffffffff;
+
+	switch (q.kind) {
+	case T_PORT:
+	case T_PORTRANGE:
+		if (number > 65535)
+			filter_fail(c, token, "ports end at 65535");
+		return filter_ports(c, token, number, number, filter_port_protocol(c, token, q),
+				    q.direction);
+	case T_PROTO:
+		return proto_number(c, token, number, q.protocol);
+	case T_PROTOCHAIN:
+		return filter_protochain(c, token, number, q.protocol);
+	case T_NET:
+		while (number && !(number & 0xff000000)) {
+			number <<= 8;
+			mask <<= 8;
+		}
+		break;
+	default:
+		break;
+	}
+	return filter_host(c, token, number, mask, q);
+}

@@ -1,0 +1,202 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * What the files of the filter compiler share.
+ *
+ *	text -> filter_lex.c: tokens -> filter_parse.c: grammar, qualifiers
+ *	     -> filter_gen.c: tests of the frame, linked by their outcomes
+ *	     -> filter_code.c: known outcomes skipped, instructions
+ *
+ * A test loads one value of the frame and compares it. It has two ways out; what it loads from
+ * beyond the frame's end makes the whole filter fail, as in classic BPF. So the tests and the
+ * order in which they come are those of libpcap's own code, which decides which frames match.
+ */
+#ifndef XGUARD_FILTER_INTERNAL_H
+#define XGUARD_FILTER_INTERNAL_H
+
+#include <setjmp.h>
+#include <stddef.h>
+#include <linux/types.h>
+
+#include "filter.h"
+
+enum token_type {
+	T_END, T_SYMBOL, T_NUMBER, T_WORD, T_IPV4, T_IPV6, T_MAC, T_PROTOCOL, T_AND, T_OR, T_NOT,
+	T_SRC, T_DST, T_HOST, T_NET, T_PORT, T_PORTRANGE, T_PROTO, T_PROTOCHAIN, T_MASK, T_LESS,
+	T_GREATER, T_BYTE, T_BROADCAST, T_MULTICAST, T_LEN, T_VLAN, T_MPLS, T_PPPOED, T_PPPOES,
+	T_LLC, T_UNSUPPORTED,
+};
+
+/* Symbols of two characters, in the value of T_SYMBOL; the others are their own character. */
+#define SYMBOL2(a, b) ((a) << 8 | (b))
+
+struct token {
+	enum token_type type;
+	__u32 value;       /* a number, a symbol, an enum protocol */
+	__u32 start, len;  /* where it stands in the text */
+};
+
+enum protocol {
+	P_DEFAULT, P_LINK, P_IP, P_ARP, P_RARP, P_SCTP, P_TCP, P_UDP, P_ICMP, P_IGMP, P_IGRP, P_PIM,
+	P_VRRP, P_IP6, P_ICMP6, P_AH, P_ESP, P_ATALK, P_AARP, P_DECNET, P_LAT, P_SCA, P_MOPDL,
+	P_MOPRC, P_ISO, P_ESIS, P_ISIS, P_CLNP, P_L1, P_L2, P_IIH, P_LSP, P_SNP, P_CSNP, P_PSNP,
+	P_STP, P_IPX, P_NETBEUI,
+};
+
+/* The words in front of an address, port or number; what comes after "or" may inherit them. */
+enum direction { D_DEFAULT, D_SRC, D_DST, D_OR, D_AND };
+struct qualifiers {
+	enum protocol protocol;
+	enum direction direction;
+	enum token_type kind; /* T_HOST T_NET T_PORT T_PORTRANGE T_PROTO T_PROTOCHAIN; T_END: none */
+};
+#define KIND_DEFAULT T_WORD /* only a direction was given */
+
+/* An arithmetic expression: nodes of a tree, by index. */
+enum { A_NUMBER, A_PACKET, A_LOAD, A_NEGATE, A_BINARY };
+struct arith {
+	__u8 kind;
+	__u8 op;           /* A_BINARY: BPF_ADD, BPF_SUB, ... */
+	__u8 size;         /* A_LOAD: bytes */
+	__u8 transport;    /* A_LOAD: behind the IPv4 header that is at base, not at base itself */
+	__u32 number;      /* A_NUMBER; A_PACKET: offset in struct packet */
+	__u32 base;        /* A_LOAD: what the index is added to */
+	int left, right;   /* A_LOAD: left is the index */
+};
+
+/* Exits of a group of tests that lead nowhere yet: 2 * test + outcome, linked through to[]. */
+struct exits {
+	int first, last;
+};
+
+/* A group of tests goes by the number of its first one, which holds the group's exits. */
+enum test_kind { V_FRAME, V_TRANSPORT, V_PACKET, V_ARITH, V_ALWAYS };
+struct test {
+	__u8 kind;
+	__u8 size;         /* bytes: 1, 2 or 4 */
+	__u8 op;           /* BPF_JEQ, BPF_JGT, BPF_JGE or BPF_JSET */
+	__u32 offset;      /* of the frame, behind the IPv4 header, of struct packet */
+	__u32 base;        /* V_TRANSPORT: offset of the IPv4 header */
+	__u32 mask;        /* of the value */
+	__u32 k;           /* what it is compared with, host byte order */
+	int left, right;   /* V_ARITH: the operands; right -1: k. V_ALWAYS: left is the outcome */
+	int to[2];         /* next test when it fails, when it holds; or MATCH, NO_MATCH */
+	struct exits exits[2]; /* of the group that begins here: where it fails, where it holds */
+};
+#define MATCH    (-2)
+#define NO_MATCH (-3)
+
+/* Offsets up to here fit an instruction; farther loads go the way of computed ones. */
+#define FIXED_OFFSET_MAX 16000
+
+enum link { L_ETHERNET, L_PPP, L_IP, L_UNKNOWN };
+
+struct compiler {
+	jmp_buf failed;
+	struct filter *filter;
+	int err;                 /* -EINVAL, -ENOMEM */
+	const char *text;
+	struct token *tokens, *token;
+	struct test *tests;
+	int ntests, tests_size;
+	struct arith *ariths;
+	int nariths, ariths_size;
+	int depth;               /* of parentheses */
+	void *work[6];           /* memory of the steps behind the parser */
+	__u32 **known;           /* likewise, ntests pointers */
+
+	/* Where things are, at this point of the expression: vlan, mpls and pppoes shift it. */
+	enum link link;
+	__u32 link_header, link_type, payload;
+	__u32 network, network_802_2; /* behind payload */
+	int labels;              /* MPLS labels passed */
+};
+
+/* Fail with a message about a token, printf-like: *TEXT* needs no more than %s, %u, %.*s. */
+_Noreturn void filter_fail(struct compiler *c, const struct token *token, const char *format, ...)
+	__attribute__((format(printf, 3, 4)));
+_Noreturn void filter_no_memory(struct compiler *c);
+
+/* filter_lex.c. */
+void filter_lex(struct compiler *c);
+#define TOKEN_TEXT(c, token) (int)(token)->len, (c)->text + (token)->start
+
+/*
+ * filter_names.c. Numbers by name, -1 if unknown. A port by name has the protocols that it is
+ * registered for in *protocols (PORT_TCP, PORT_UDP).
+ */
+#define PORT_TCP 1
+#define PORT_UDP 2
+int filter_find(const char *table, const char *name, size_t len);
+int filter_constant(const char *name, size_t len);
+int filter_port(const char *name, size_t len, unsigned int *protocols);
+int filter_ip_protocol(const char *name, size_t len);
+int filter_ether_protocol(const char *name, size_t len);
+int filter_llc_type(const char *name, size_t len, int *unnumbered);
+
+/* filter_parse.c: the whole expression; and what its helpers need of the tokens. */
+int filter_parse(struct compiler *c);
+int filter_symbol(const struct token *token, __u32 symbol);
+void filter_expect(struct compiler *c, __u32 symbol);
+const struct token *filter_need(struct compiler *c, enum token_type type);
+_Noreturn void filter_unexpected(struct compiler *c, const struct token *token);
+
+/* filter_id.c: an address, port, name or number at the next token, with what stands before it. */
+int filter_id(struct compiler *c, struct qualifiers q);
+unsigned int filter_port_protocol(struct compiler *c, const struct token *token,
+				  struct qualifiers q);
+
+/* filter_arith.c: "ip[0] & 0xf > 5" and the like; whether a token is an operator of it. */
+int filter_relation(struct compiler *c);
+int filter_operator(const struct token *token);
+
+/* filter_gen.c: groups of tests, and what joins them. token is what a message points at. */
+int filter_and(struct compiler *c, int a, int b);
+int filter_or(struct compiler *c, int a, int b);
+int filter_not(struct compiler *c, int a);
+void filter_finish(struct compiler *c, int group);
+int filter_always(struct compiler *c, int outcome);
+int filter_masked(struct compiler *c, enum test_kind kind, __u32 offset, int size,
+			   __u32 mask, int op, __u32 k);
+int filter_compare(struct compiler *c, enum test_kind kind, __u32 offset, int size, int op,
+			    __u32 k);
+int filter_relate(struct compiler *c, int left, int right, int op);
+int filter_is_length(struct compiler *c);
+int filter_ethertype(struct compiler *c, const struct token *token, __u32 type);
+int filter_protocol(struct compiler *c, const struct token *token, enum protocol protocol);
+int filter_ip_number(struct compiler *c, const struct token *token, __u32 number,
+			      enum protocol protocol);
+int filter_iso(struct compiler *c, const struct token *token, __u32 number, int isis);
+
+/* filter_host.c. */
+int filter_number(struct compiler *c, const struct token *token, __u32 number,
+			   struct qualifiers q);
+int filter_host(struct compiler *c, const struct token *token, __u32 address, __u32 mask,
+			 struct qualifiers q);
+int filter_host6(struct compiler *c, const struct token *token, const __u8 address[16],
+			  unsigned int prefix, struct qualifiers q);
+int filter_mac(struct compiler *c, const struct token *token, const __u8 address[6],
+			struct qualifiers q);
+int filter_first_fragment(struct compiler *c);
+int filter_ports(struct compiler *c, const struct token *token, __u32 low, __u32 high,
+			  unsigned int protocol, enum direction direction);
+int filter_protochain(struct compiler *c, const struct token *token, __u32 number,
+			       enum protocol protocol);
+int filter_length(struct compiler *c, int op, __u32 k);
+int filter_decoded(struct compiler *c, unsigned int protocol);
+
+/* filter_link.c: what is about the link layer, or changes where things are. */
+int filter_cast(struct compiler *c, const struct token *token, enum protocol protocol,
+			 int multicast);
+int filter_vlan(struct compiler *c, const struct token *token, const struct token *id);
+int filter_mpls(struct compiler *c, const struct token *token, const struct token *label);
+int filter_pppoes(struct compiler *c, const struct token *token, const struct token *id);
+int filter_llc(struct compiler *c, const struct token *token, const struct token *type);
+
+/* filter_flow.c: the tests that can be reached, in order. */
+int filter_order(struct compiler *c, int *head, int **order);
+int filter_same_value(const struct test *a, const struct test *b);
+
+/* filter_code.c: the tests from head on made into c->filter's instructions. */
+void filter_code(struct compiler *c, int head);
+
+#endif
