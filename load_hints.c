@@ -85,15 +85,17 @@ static int in_user_namespace(void)
 {
 	char map[64] = "";
 	int fd = open("/proc/self/uid_map", O_RDONLY | O_CLOEXEC);
-	unsigned long inside, outside, count;
+	char *at = map;
+	unsigned long inside, outside;
 
 	if (fd < 0)
 		return 0;
 	if (read(fd, map, sizeof(map) - 1) < 0)
 		map[0] = '\0';
 	close(fd);
-	return sscanf(map, "%lu %lu %lu", &inside, &outside, &count) == 3 &&
-	       (inside || outside || count != 4294967295u);
+	inside = strtoul(at, &at, 10);
+	outside = strtoul(at, &at, 10);
+	return *map && (inside || outside || strtoul(at, NULL, 10) != 4294967295u);
 }
 
 static void lacking(struct failure *failure, const char *missing)
