@@ -67,7 +67,7 @@ static void test_whole(void)
 	is_code(&code, wanted, sizeof(wanted) / sizeof(wanted[0]),
 		"maps, constants and calls are filled in, and what nobody calls is left out");
 	is_text(code.license, "GPL", "its license");
-	is_number(code.constants_size, 160, "the size of its constants");
+	ok(code.constants_size >= sizeof(struct config) + 8, "the size of its constants");
 	memcpy(&got, code.constants, sizeof(got));
 	memcpy(&constant, (char *)code.constants + sizeof(got), sizeof(constant));
 	ok(got.ifindex == 7 && got.multiplier[0] == 3, "the configuration is among them");
@@ -135,7 +135,7 @@ static const struct row rows[] = {
 	ROW("another version", config.version, 0x78670000,
 	    "built from another version's xdp_prog.c (0x78670000, this one's is 0x"),
 	ROW("a configuration of another size", symbols[Y_CONFIG].st_size, 100,
-	    "`config` has 100 bytes where 152 are wanted"),
+	    "`config` has 100 bytes where"),
 	ROW("a configuration too small for a version", symbols[Y_CONFIG].st_size, 3,
 	    "no `config` in a section `.rodata`"),
 	ROW("no configuration", symbols[Y_CONFIG].st_name, 0, "no `config` in a section `.rodata`"),
@@ -166,10 +166,10 @@ static const struct row rows[] = {
 	    "the code refers to 0x3c in section 5 (60 bytes)"),
 	ROW("before the maps", xdp[2].imm, -20,
 	    "the code refers to 0xffffffffffffffec in section 5 (60 bytes)"),
-	ROW("beyond the constants", xdp[0].imm, 160,
-	    "the code refers to 0xa0 in section 6 (160 bytes)"),
+	ROW("beyond the constants", xdp[0].imm, 0x1000,
+	    "the code refers to 0x1000 in section 6 ("),
 	ROW("code as data", relocations[R_CONFIG].r_info, ELF64_R_INFO((__u64)Y_PROGRAM, 1),
-	    "the code refers to 0x98 in section 3 (64 bytes)"),
+	    "in section 3 (64 bytes)"),
 	ROW("no symbol", relocations[R_MATCH].r_info, 10, "symbol 0 of the code is not defined"),
 	ROW("an undefined symbol", symbols[Y_MATCH].st_shndx, 0,
 	    "symbol 8 of the code is not defined"),
