@@ -184,8 +184,8 @@ static void other(struct failure *failure, int program)
 			  "try a shorter filter" : "try a smaller --max-flows");
 		break;
 	default:
-		fail_next(failure, "xguard is known to work on Linux 5.10 and later, this is %s",
-			  release);
+		fail_next(failure, "Linux 5.10 and later are known to take what xguard is built "
+			  "with, this is %s: please report it", release);
 	}
 }
 
