@@ -33,17 +33,17 @@
  * out, is zero and has no bit in present, so that equal flows have equal bytes. An IPv4 address
  * stands in the first four bytes of its sixteen.
  *
- *	word 0, 1   source address        word 4   ports, Ethernet type, VLAN
- *	word 2, 3   destination address   word 5   link, protocol, present, generation
+ *	word 0, 1   source address        word 4   ports, link
+ *	word 2, 3   destination address   word 5   type, VLAN, protocol, present, generation
  */
 struct flow_key {
 	__u8 src_ip[16];   /* network byte order */
 	__u8 dst_ip[16];   /* network byte order */
 	__be16 src_port;   /* network byte order */
 	__be16 dst_port;   /* network byte order */
+	__u32 ifindex;     /* host byte order, the link that the program was attached to */
 	__be16 eth_type;   /* network byte order; the inner one behind tags; 0: an 802.3 length */
 	__u16 vlan;        /* host byte order, the outer tag's 12 bits */
-	__u32 ifindex;     /* host byte order, the link that the program was attached to */
 	__u8 protocol;     /* of IPv4, or behind IPv6's extension headers */
 	__u8 present;      /* FIELD_ */
 	__u16 generation;  /* of a cache slot, odd while it changes; 0 in every other place */
@@ -94,11 +94,11 @@ struct config {
 	__u32 cpus;            /* CPUs that have slots of the cache and a row of the links map */
 	__u32 slot_bits;       /* log2 of the cache's slots a CPU */
 	__u32 sample;          /* kernel trace: a line for every Nth matching frame of a CPU */
-	__u32 prefixed;        /* 1: addresses are cut to src_mask */
+	__u32 prefixed;        /* 1: addresses are cut to mask4 and mask6 */
 	__u64 multiplier[6];   /* of the cache's hash, odd and random, one a word of the key */
-	__u8 mask4[4];         /* of IPv4 addresses, network byte order */
-	__u8 pad[4];
-	__u8 mask6[16];        /* of IPv6 addresses, network byte order */
+	__u64 mask;            /* of the key's word 5: the fields that make a flow */
+	__u64 mask4;           /* of an IPv4 address, as it stands in word 0 of the key */
+	__u64 mask6[2];        /* of an IPv6 address, as it stands in words 0 and 1 */
 	char format[32];       /* of the kernel trace's line, with the run's marker in it */
 };
 
@@ -145,9 +145,9 @@ struct packet {
 _Static_assert(sizeof(struct flow_key) == 48, "flow_key");
 PACKET_ASSERT(flow_key, dst_ip, 16);
 PACKET_ASSERT(flow_key, src_port, 32);
-PACKET_ASSERT(flow_key, eth_type, 36);
-PACKET_ASSERT(flow_key, vlan, 38);
-PACKET_ASSERT(flow_key, ifindex, 40);
+PACKET_ASSERT(flow_key, ifindex, 36);
+PACKET_ASSERT(flow_key, eth_type, 40);
+PACKET_ASSERT(flow_key, vlan, 42);
 PACKET_ASSERT(flow_key, protocol, 44);
 PACKET_ASSERT(flow_key, present, 45);
 PACKET_ASSERT(flow_key, generation, 46);
@@ -157,10 +157,10 @@ PACKET_ASSERT(flow_slot, count, 48);
 _Static_assert(sizeof(struct link_count) == 64, "link_count");
 PACKET_ASSERT(link_count, unattributed, 16);
 PACKET_ASSERT(link_count, lines, 32);
-_Static_assert(sizeof(struct config) == 152, "config");
+_Static_assert(sizeof(struct config) == 160, "config");
 PACKET_ASSERT(config, multiplier, 48);
-PACKET_ASSERT(config, mask6, 104);
-PACKET_ASSERT(config, format, 120);
+PACKET_ASSERT(config, mask, 96);
+PACKET_ASSERT(config, format, 128);
 _Static_assert(sizeof(struct packet) == 216, "packet");
 PACKET_ASSERT(packet, data, 48);
 PACKET_ASSERT(packet, data_end, 56);

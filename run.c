@@ -91,13 +91,31 @@ static void random_bytes(void *bytes, size_t size)
 }
 
 /* The first bits of an address that count, as a mask in network byte order. */
-static void prefix_mask(__u8 *mask, size_t size, int prefix)
+static void prefix_mask(void *mask, size_t size, int prefix)
 {
+	unsigned char *byte = mask;
+
 	for (size_t i = 0; i < size; i++) {
 		int bits = prefix < 0 ? 8 : prefix - (int)i * 8;
 
-		mask[i] = bits >= 8 ? 0xff : bits > 0 ? 0xff << (8 - bits) : 0;
+		byte[i] = bits >= 8 ? 0xff : bits > 0 ? 0xff << (8 - bits) : 0;
 	}
+}
+
+/* Which bits of the key make a flow. */
+static void configure_masks(const struct options *options, struct config *config)
+{
+	struct flow_key mask = { .eth_type = 0xffff };
+
+	mask.vlan = options->by & FIELD_VLAN ? 0xffff : 0;
+	mask.protocol = options->by & FIELD_PROTOCOL ? 0xff : 0;
+	mask.present = options->by | FIELD_ETH_TYPE;
+	if (options->by & (FIELD_SRC_IP | FIELD_DST_IP))
+		mask.present |= FIELD_IPV6;
+	memcpy(&config->mask, &mask.eth_type, sizeof(config->mask));
+	prefix_mask(&config->mask4, 4, options->prefix4);
+	prefix_mask(&config->mask6, sizeof(config->mask6), options->prefix6);
+	config->prefixed = options->prefix4 >= 0 || options->prefix6 >= 0;
 }
 
 /* What is the same for all links of a run. */
@@ -112,9 +130,7 @@ static void configure(const struct run *run, struct config *config)
 	config->cpus = run->maps.cpus;
 	config->slot_bits = run->maps.slot_bits;
 	config->sample = options->sample;
-	config->prefixed = options->prefix4 >= 0 || options->prefix6 >= 0;
-	prefix_mask(config->mask4, sizeof(config->mask4), options->prefix4);
-	prefix_mask(config->mask6, sizeof(config->mask6), options->prefix6);
+	configure_masks(options, config);
 	random_bytes(config->multiplier, sizeof(config->multiplier));
 	for (size_t i = 0; i < 6; i++)
 		config->multiplier[i] |= 1;
@@ -188,6 +204,7 @@ static int open_trace(struct run *run, struct failure *failure)
 		return flows_open(&run->flows, &run->maps, failure);
 	random_bytes(&number, sizeof(number));
 	snprintf(marker, sizeof(marker), "xg%08x", number);
+	run->trace.any_clock = run->options.format == FORMAT_TEXT; /* the other clock costs 20 ms */
 	return trace_pipe_open(&run->trace, marker, run->note, failure);
 }
 
@@ -209,6 +226,13 @@ static int attach(struct run *run,
 		attached(run, link);
 	}
 	return 0;
+}
+
+void run_begin(struct run *run)
+{
+	run->guardian.socket = -1;
+	run->trace.pipe = run->trace.instances = -1;
+	run->maps.cache = run->maps.flows = run->maps.links = -1;
 }
 
 int run_open(struct run *run, void (*attached)(const struct run *run, const struct run_link *link),

@@ -15,7 +15,8 @@
 #include "run.h"
 
 #define NEVER UINT64_MAX
-#define DRAIN_NS 20000000ull /* the trace is read this often, whatever poll says of it */
+#define DRAIN_NS 20000000ull /* the trace is read this often, whatever poll says of it, */
+#define BUSY_NS   1000000ull /* and so soon after lines were found */
 
 static volatile sig_atomic_t stops;   /* signals that ask for the end */
 static volatile sig_atomic_t asked;   /* SIGUSR1: the summary so far */
@@ -149,6 +150,14 @@ static int publish(struct run *run, struct failure *failure)
 	return 0;
 }
 
+static int enough(const struct run *run)
+{
+	if (!run->options.count)
+		return 0;
+	return (run->options.trace == TRACE_KERNEL ? run->lines : run->frames) >=
+	       run->options.count;
+}
+
 /* Kernel trace: one line that was read. A result other than 0 ends the reading. */
 static int take_line(const struct trace_line *line, void *context)
 {
@@ -158,13 +167,19 @@ static int take_line(const struct trace_line *line, void *context)
 	if (!link)
 		return 0;
 	run->lines_read[link - run->links]++;
-	if (run->options.count && run->lines == run->options.count)
+	if (!enough(run)) {
+		run->lines++;
+		report_packet(&run->report, &run->output, line);
+	}
+	if (run->ended_at)
 		return 0;
-	run->lines++;
-	report_packet(&run->report, &run->output, line);
-	return run->output.error;
+	return run->output.error || stops || enough(run) || run_now() >= run->end;
 }
 
+/*
+ * Read what there is. A poll that waits costs the receiving CPU a wake-up a line, three times what
+ * printing the line does: after a drain that found lines the next one is left some time.
+ */
 static int drain(struct run *run, struct failure *failure)
 {
 	__u64 lost = 0;
@@ -172,6 +187,7 @@ static int drain(struct run *run, struct failure *failure)
 
 	if (n < 0)
 		return fail(failure, -n, "read trace_pipe");
+	run->busy = n > 0;
 	output_flush(&run->output, &stops);
 	return 0;
 }
@@ -236,7 +252,7 @@ static int wait_for_something(struct run *run, const sigset_t *caught, __u64 unt
 	struct pollfd fds[3] = {
 		{ .fd = run->guardian.socket, .events = POLLIN },
 		{ .fd = run->output.fd },
-		{ .fd = run->trace.pipe, .events = POLLIN },
+		{ .fd = run->busy ? -1 : run->trace.pipe, .events = POLLIN },
 	};
 	__u64 now = run_now(), pause = until > now ? until - now : 0;
 	struct timespec timeout = { pause / 1000000000, pause % 1000000000 };
@@ -254,24 +270,17 @@ static int wait_for_something(struct run *run, const sigset_t *caught, __u64 unt
 	return fds[0].revents ? hear_all(run, failure) : 0;
 }
 
-static int enough(const struct run *run)
-{
-	if (!run->options.count)
-		return 0;
-	return (run->options.trace == TRACE_KERNEL ? run->lines : run->frames) >=
-	       run->options.count;
-}
-
 /* From the attach until something ends the run. Returns 0, or -1 with failure filled in. */
 static int loop(struct run *run, const sigset_t *caught, struct failure *failure)
 {
 	int kernel = run->options.trace == TRACE_KERNEL, err = 0;
 	__u64 period = kernel ? DRAIN_NS : run->options.interval;
-	__u64 next = run->attached_at + period, now;
-	__u64 end = run->options.duration ? run->attached_at + run->options.duration : NEVER;
+	__u64 next = run->attached_at + period, now, until;
 
+	run->end = run->options.duration ? run->attached_at + run->options.duration : NEVER;
 	while (!err && !stops && !run->output.error && !enough(run)) {
-		err = wait_for_something(run, caught, next < end ? next : end, failure);
+		until = run->busy ? run_now() + BUSY_NS : next;
+		err = wait_for_something(run, caught, until < run->end ? until : run->end, failure);
 		if (err)
 			break;
 		if (asked) {
@@ -279,7 +288,7 @@ static int loop(struct run *run, const sigset_t *caught, struct failure *failure
 			print_summaries(run, NULL);
 		}
 		now = run_now();
-		if (now >= end)
+		if (now >= run->end)
 			break;
 		if (kernel)
 			err = drain(run, failure);
@@ -395,15 +404,12 @@ static int dump(const struct filter *filter)
 
 int main(int argc, char **argv)
 {
-	static struct run run = {
-		.guardian = { .socket = -1 },
-		.trace = { .pipe = -1, .instances = -1 },
-		.maps = { .cache = -1, .flows = -1, .links = -1 },
-	};
+	static struct run run;
 	struct failure failure;
 	struct filter filter;
 
 	hold_standard_descriptors();
+	run_begin(&run);
 	if (options_parse(&run.options, argc, argv, &failure)) {
 		complain(&failure);
 		return 2;
