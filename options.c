@@ -256,12 +256,12 @@ static const struct option_row rows[] = {
 	 FLAG(trace, TRACE_KERNEL)},
 	{'u', "userspace-trace", NULL, "a line for every flow that grew, each interval",
 	 FLAG(trace, TRACE_USERSPACE)},
-	{0, "tcp", NULL, "only TCP (with -u; with -k write the filter 'tcp')",
+	{0, "tcp", NULL, "only TCP (with -u; with -k write it as a FILTER)",
 	 FLAG(protocol, IPPROTO_TCP), .only = TRACE_USERSPACE},
 	{0, "udp", NULL, "only UDP", FLAG(protocol, IPPROTO_UDP), .only = TRACE_USERSPACE},
 	{0, "icmp", NULL, "only ICMP and ICMPv6", FLAG(protocol, IPPROTO_ICMP),
 	 .only = TRACE_USERSPACE},
-	{0, "mode", "MODE", "auto, native or generic; auto: native where the driver can",
+	{0, "mode", "MODE", "auto (the default), native or generic",
 	 .take = take_word, FIELD(mode), .words = "auto native generic"},
 	{0, "duration", "SECONDS", "end after this time", .take = take_seconds, FIELD(duration)},
 	{'c', "count", "N", "end after N frames", NUMBER(count, 1, ULLONG_MAX)},
@@ -289,7 +289,7 @@ static const struct option_row rows[] = {
 
 	{.help = "The rest:"},
 	{'d', NULL, NULL, "print the filter's instructions and exit", ACTION(ACTION_DUMP)},
-	{0, "object", "FILE", "a program built from xdp_prog.c, not the built-in one",
+	{0, "object", "FILE", "load this build of xdp_prog.c, not our own",
 	 .take = take_text, FIELD(object)},
 	{'v', "verbose", NULL, "say more on standard error", FLAG(verbose, 1)},
 	{'V', "version", NULL, "print the version and exit", ACTION(ACTION_VERSION)},
@@ -485,7 +485,7 @@ void options_usage(FILE *file)
 {
 	fputs("usage: xguard --interface IFACE --kernel-trace | --userspace-trace\n"
 	      "              [--tcp | --udp | --icmp] [OPTION...] [FILTER]\n\n"
-	      "Shows what arrives at a network interface, seen by an XDP program in its driver.\n"
+	      "Shows what arrives at a network interface, seen in its driver (XDP).\n"
 	      "FILTER is an expression as tcpdump takes it; see pcap-filter(7) and xguard(8).\n", file);
 	for (size_t i = 0; i < ROWS; i++) {
 		if (rows[i].take)

@@ -1,0 +1,321 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* Command lines, and what becomes of each: the fields that it sets, or the message. */
+#include "tap.h"
+#include "../../options.c"
+#include "../../names.c"
+#include "../../failure.c"
+
+static char described[2000];
+
+__attribute__((format(printf, 1, 2)))
+static void add(const char *format, ...)
+{
+	size_t len = strlen(described);
+	va_list args;
+
+	if (len)
+		described[len++] = ' ';
+	va_start(args, format);
+	vsnprintf(described + len, sizeof(described) - len, format, args);
+	va_end(args);
+}
+
+/* The fields that differ from their default, in the order of struct options. */
+static void describe_fields(const struct options *o)
+{
+	static const char *const actions[] = {"", "dump", "help", "version", "usage"};
+
+	if (o->action)
+		add("%s", actions[o->action]);
+	for (size_t i = 0; i < o->ninterfaces; i++)
+		add("%s", o->interfaces[i]);
+	if (o->trace)
+		add("%s", o->trace == TRACE_KERNEL ? "kernel" : "userspace");
+	if (o->format)
+		add("format=%d", o->format);
+	if (o->mode)
+		add("mode=%d", o->mode);
+	if (o->protocol)
+		add("protocol=%u", o->protocol);
+	if (o->by != FIELDS_DEFAULT)
+		add("by=%#x", o->by);
+	if (o->prefix4 != -1)
+		add("prefix4=%d", o->prefix4);
+	if (o->prefix6 != -1)
+		add("prefix6=%d", o->prefix6);
+	if (o->output)
+		add("output=%s", o->output);
+	if (o->object)
+		add("object=%s", o->object);
+	if (o->interval != SECOND)
+		add("interval=%llu", (unsigned long long)o->interval);
+	if (o->duration)
+		add("duration=%llu", (unsigned long long)o->duration);
+	if (o->count)
+		add("count=%llu", (unsigned long long)o->count);
+	if (o->sample != 1)
+		add("sample=%u", o->sample);
+	if (o->max_flows)
+		add("max_flows=%u", o->max_flows);
+	if (o->numeric)
+		add("numeric");
+	if (o->verbose)
+		add("verbose");
+	if (o->filter)
+		add("filter='%s'", o->filter);
+}
+
+/* Parse words ('~' stands for an empty one); what came of it is in described. */
+static void parse(const char *words)
+{
+	char copy[400], *argv[32] = {"xguard"}, *save = NULL;
+	struct options options;
+	struct failure failure;
+	int argc = 1, ret;
+
+	snprintf(copy, sizeof(copy), "%s", words);
+	for (char *word = strtok_r(copy, " ", &save); word; word = strtok_r(NULL, " ", &save))
+		argv[argc++] = strcmp(word, "~") ? word : "";
+	described[0] = '\0';
+	ret = options_parse(&options, argc, argv, &failure);
+	if (ret < 0) {
+		add("%s; %s", failure.reason, failure.next);
+		if (ret != -EINVAL || failure.step[0] || !failure.next[0])
+			add("(no misuse: %d, %s)", ret, failure.step);
+		return;
+	}
+	describe_fields(&options);
+	options_free(&options);
+}
+
+struct golden {
+	const char *words, *wanted;
+};
+
+static const struct golden accepted[] = {
+	{"", "usage"},
+	{"-h", "help"},
+	{"--help", "help"},
+	{"-V", "version"},
+	{"-i eth0 -V", "version eth0"},
+	{"-d -h", "help"},
+	{"-d -V tcp", "version"},
+	{"--interface eth0 --kernel-trace", "eth0 kernel"},
+	{"--interface eth0 --userspace-trace --tcp", "eth0 userspace protocol=6"},
+	{"-i eth0 -u --udp", "eth0 userspace protocol=17"},
+	{"-i eth0 -u --icmp", "eth0 userspace protocol=1"},
+	{"-i eth0 -i eth1 --interface=eth2 -k", "eth0 eth1 eth2 kernel"},
+	{"-ieth0 -k", "eth0 kernel"},
+	{"-kieth0", "eth0 kernel"},
+	{"-i any -k", "any kernel"},
+	{"-i eth0 -k -k", "eth0 kernel"},
+	{"-i eth0 -u --tcp --tcp", "eth0 userspace protocol=6"},
+	{"-i eth0 --user", "eth0 userspace"},
+	{"-i eth0 -u --format text", "eth0 userspace"},
+	{"-i eth0 -u --format json", "eth0 userspace format=1"},
+	{"-i eth0 -k --format=csv", "eth0 kernel format=2"},
+	{"-i eth0 -k --mode auto", "eth0 kernel"},
+	{"-i eth0 -k --mode native", "eth0 kernel mode=1"},
+	{"-i eth0 -k --mode generic", "eth0 kernel mode=2"},
+	{"-i eth0 -u --by src_ip,protocol", "eth0 userspace"},
+	{"-i eth0 -u --by protocol,src_ip", "eth0 userspace"},
+	{"-i eth0 -u --by vlan", "eth0 userspace by=0x3"},
+	{"-i eth0 -u --by dst_port,src_port,dst_ip,src_ip,vlan,protocol", "eth0 userspace by=0x7f"},
+	{"-i eth0 -u --by vlan --by src_ip", "eth0 userspace by=0x5"},
+	{"-i eth0 -u --prefix4 0 --prefix6 0", "eth0 userspace prefix4=0 prefix6=0"},
+	{"-i eth0 -u --prefix4 32 --prefix6 128", "eth0 userspace prefix4=32 prefix6=128"},
+	{"-i eth0 -u --prefix4 08", "eth0 userspace prefix4=8"},
+	{"-i eth0 -u --output /tmp/x", "eth0 userspace output=/tmp/x"},
+	{"-i eth0 -u --output -", "eth0 userspace"},
+	{"-i eth0 -u --object x.o", "eth0 userspace object=x.o"},
+	{"-i eth0 -u --interval 2", "eth0 userspace interval=2000000000"},
+	{"-i eth0 -u --interval 0.01", "eth0 userspace interval=10000000"},
+	{"-i eth0 -u --interval .5", "eth0 userspace interval=500000000"},
+	{"-i eth0 -u --interval 5.", "eth0 userspace interval=5000000000"},
+	{"-i eth0 -k --duration 0.123456789", "eth0 kernel duration=123456789"},
+	{"-i eth0 -k --duration 4.1", "eth0 kernel duration=4100000000"},
+	{"-i eth0 -k --duration 1000000000", "eth0 kernel duration=1000000000000000000"},
+	{"-i eth0 -k -c 1", "eth0 kernel count=1"},
+	{"-i eth0 -u --count 18446744073709551615", "eth0 userspace count=18446744073709551615"},
+	{"-i eth0 -k --sample 1000", "eth0 kernel sample=1000"},
+	{"-i eth0 -k --sample 4294967295", "eth0 kernel sample=4294967295"},
+	{"-i eth0 -u --max-flows 131072", "eth0 userspace max_flows=131072"},
+	{"-i eth0 -u --max-flows 2147483648", "eth0 userspace max_flows=2147483648"},
+	{"-i eth0 -un", "eth0 userspace numeric"},
+	{"-i eth0 -uv", "eth0 userspace verbose"},
+	{"-d", "dump"},
+	{"-d tcp port 80", "dump filter='tcp port 80'"},
+	{"-d --tcp", "dump protocol=6"},
+	{"-i eth0 -k tcp and port 80", "eth0 kernel filter='tcp and port 80'"},
+	{"-i eth0 tcp -k or udp", "eth0 kernel filter='tcp or udp'"},
+	{"-i eth0 -k -- -1 < 2", "eth0 kernel filter='-1 < 2'"},
+	{"-i eth0 -k len - 4 > 1", "eth0 kernel filter='len - 4 > 1'"},
+	{"-i eth0 -k ~", "eth0 kernel filter=''"},
+	{"-i eth0 -u --icmp host 1.1.1.1", "eth0 userspace protocol=1 filter='host 1.1.1.1'"},
+};
+
+#define FIELDS "write some of src_ip,dst_ip,src_port,dst_port,protocol,vlan; " \
+	       "Ethernet type and interface always count"
+#define SECONDS(option, word) option " '" word "': not a time in seconds; " \
+	"write decimal seconds from 0.01 to 1000000000, such as 0.5 or 10, with at most nine decimals"
+#define NOT_A_NUMBER(option, word, from, to) option " '" word "': not a whole number; " \
+	"write a whole number from " from " to " to
+#define OUT_OF_RANGE(option, word, from, to) option " '" word "': out of range; " \
+	"write a whole number from " from " to " to
+#define U64_MAX "18446744073709551615"
+
+static const struct golden refusals[] = {
+	{"-k", "no interface given; add --interface IFACE, such as -i eth0"},
+	{"tcp", "no interface given; add --interface IFACE, such as -i eth0"},
+	{"-i eth0", "no trace given; add --kernel-trace (-k: a line for every frame) or "
+		    "--userspace-trace (-u: a line for every flow)"},
+	{"-i eth0 -k -u", "--kernel-trace and --userspace-trace exclude each other; "
+			  "choose one of them"},
+	{"-i eth0 -u -k", "--userspace-trace and --kernel-trace exclude each other; "
+			  "choose one of them"},
+	{"-i eth0 -u --tcp --udp", "--tcp and --udp exclude each other; choose one of them"},
+	{"-i eth0 -u --icmp --tcp", "--icmp and --tcp exclude each other; choose one of them"},
+	{"-i eth0 -k --tcp", "--tcp goes with --userspace-trace only; "
+			     "write it as a filter: -k tcp"},
+	{"--udp -k", "--udp goes with --userspace-trace only; write it as a filter: -k udp"},
+	{"-i eth0 -k --icmp port 80", "--icmp goes with --userspace-trace only; make it part of "
+				      "the filter: -k '(icmp or icmp6) and (port 80)'"},
+	{"-i eth0 -k --by vlan", "--by goes with --userspace-trace only; "
+				 "leave it out, or choose the other trace"},
+	{"-i eth0 -k --prefix4 8", "--prefix4 goes with --userspace-trace only; "
+				   "leave it out, or choose the other trace"},
+	{"-i eth0 -k --prefix6 8", "--prefix6 goes with --userspace-trace only; "
+				   "leave it out, or choose the other trace"},
+	{"-i eth0 -k --max-flows 8", "--max-flows goes with --userspace-trace only; "
+				     "leave it out, or choose the other trace"},
+	{"-i eth0 -u --sample 8", "--sample goes with --kernel-trace only; "
+				  "leave it out, or choose the other trace"},
+	{"-i eth0 --sample 1 -u", "--sample goes with --kernel-trace only; "
+				  "leave it out, or choose the other trace"},
+	{"-i", "--interface needs IFACE after it; xguard --help shows what it takes"},
+	{"-k --interval", "--interval needs SECONDS after it; xguard --help shows what it takes"},
+	{"-i ~ -k", "--interface '': the name is empty; "
+		    "name a link, such as -i eth0; -i may be repeated"},
+	{"-i all -k", "--interface 'all': this version takes links by name only; "
+		      "name a link, such as -i eth0; -i may be repeated"},
+	{"--bogus", "unknown option --bogus; xguard --help lists the options"},
+	{"--bogus=5 -k", "unknown option --bogus=5; xguard --help lists the options"},
+	{"-i eth0 -kq", "unknown option -q; xguard --help lists the options; "
+			"a FILTER that begins with '-' comes after --"},
+	{"-\xc3\xa9", "unknown option -?; xguard --help lists the options; "
+		      "a FILTER that begins with '-' comes after --"},
+	{"--top", "unknown option --top; xguard --help lists the options"},
+	{"--status", "unknown option --status; xguard --help lists the options"},
+	{"--prefix 8", "--prefix is ambiguous: --prefix4, --prefix6; write one of them in full"},
+	{"--i=eth0", "--i=eth0 is ambiguous: --interface, --icmp, --interval; "
+		     "write one of them in full"},
+	{"--tcp=5", "--tcp takes no argument; leave it out"},
+	{"--format metrics", "--format 'metrics': there is no such format; "
+			     "write one of: text json csv"},
+	{"--format ~", "--format '': there is no such format; write one of: text json csv"},
+	{"--format jso", "--format 'jso': there is no such format; write one of: text json csv"},
+	{"--mode xdp", "--mode 'xdp': there is no such mode; write one of: auto native generic"},
+	{"--output ~", "--output '': the name is empty; write --output FILE"},
+	{"--object ~", "--object '': the name is empty; write --object FILE"},
+	{"--by ~", "--by '': there is no such field; " FIELDS},
+	{"--by src_ip,", "--by '': there is no such field; " FIELDS},
+	{"--by src_ip,src", "--by 'src': there is no such field; " FIELDS},
+	{"--by eth_type", "--by 'eth_type': there is no such field; " FIELDS},
+	{"--by vlan,src_ip,vlan", "--by 'vlan': named twice; " FIELDS},
+	{"--prefix4 33", OUT_OF_RANGE("--prefix4", "33", "0", "32")},
+	{"--prefix6 129", OUT_OF_RANGE("--prefix6", "129", "0", "128")},
+	{"--prefix4 -1", NOT_A_NUMBER("--prefix4", "-1", "0", "32")},
+	{"-c 0", OUT_OF_RANGE("--count", "0", "1", U64_MAX)},
+	{"-c 18446744073709551616", OUT_OF_RANGE("--count", "18446744073709551616", "1", U64_MAX)},
+	{"-c 99999999999999999999999", OUT_OF_RANGE("--count", "99999999999999999999999", "1",
+						    U64_MAX)},
+	{"-c 1x", NOT_A_NUMBER("--count", "1x", "1", U64_MAX)},
+	{"-c 1e3", NOT_A_NUMBER("--count", "1e3", "1", U64_MAX)},
+	{"-c +1", NOT_A_NUMBER("--count", "+1", "1", U64_MAX)},
+	{"-c ~", NOT_A_NUMBER("--count", "", "1", U64_MAX)},
+	{"-c 1.5", NOT_A_NUMBER("--count", "1.5", "1", U64_MAX)},
+	{"-c 0x10", NOT_A_NUMBER("--count", "0x10", "1", U64_MAX)},
+	{"--sample 4294967296", OUT_OF_RANGE("--sample", "4294967296", "1", "4294967295")},
+	{"--max-flows 2147483649", OUT_OF_RANGE("--max-flows", "2147483649", "1", "2147483648")},
+	{"--max-flows 0", OUT_OF_RANGE("--max-flows", "0", "1", "2147483648")},
+	{"--interval 0", SECONDS("--interval", "0")},
+	{"--interval 0.009999999", SECONDS("--interval", "0.009999999")},
+	{"--interval ~", SECONDS("--interval", "")},
+	{"--interval .", SECONDS("--interval", ".")},
+	{"--interval 1x", SECONDS("--interval", "1x")},
+	{"--interval 1.x", SECONDS("--interval", "1.x")},
+	{"--interval 1.5.1", SECONDS("--interval", "1.5.1")},
+	{"--interval -1", SECONDS("--interval", "-1")},
+	{"--interval 1e3", SECONDS("--interval", "1e3")},
+	{"--duration 1.0000000001", SECONDS("--duration", "1.0000000001")},
+	{"--duration 1.99999999999999999999999", SECONDS("--duration", "1.99999999999999999999999")},
+	{"--duration 1000000000.1", SECONDS("--duration", "1000000000.1")},
+	{"--duration 18446744075", SECONDS("--duration", "18446744075")},
+	{"--duration 99999999999999999999", SECONDS("--duration", "99999999999999999999")},
+	{"--duration inf", SECONDS("--duration", "inf")},
+};
+
+static void test_golden(const struct golden *golden, size_t n)
+{
+	for (size_t i = 0; i < n; i++) {
+		parse(golden[i].words);
+		is_text(described, golden[i].wanted, golden[i].words[0] ? golden[i].words :
+								    "no arguments");
+	}
+}
+
+static void test_many_interfaces(void)
+{
+	char words[400] = "-k";
+
+	for (int i = 0; i < 9; i++)
+		strcat(words, " -i a");
+	parse(words);
+	is_text(described, "a a a a a a a a a kernel", "nine interfaces");
+
+	char *argv[2 * INTERFACES_MAX + 5] = {"xguard", "-k"};
+	struct options options;
+	struct failure failure;
+	int argc = 2;
+
+	for (int i = 0; i <= INTERFACES_MAX; i++) {
+		argv[argc++] = "-i";
+		argv[argc++] = "a";
+	}
+	is_number(options_parse(&options, argc, argv, &failure), -EINVAL, "too many interfaces");
+	is_text(failure.reason, "--interface 'a': more than 64 interfaces", "and says so");
+	argv[argc - 2] = NULL;
+	is_number(options_parse(&options, argc - 2, argv, &failure), 0, "just as many as fit");
+	options_free(&options);
+}
+
+/* The table is the one source of the usage: every option is in it, lines fit a terminal. */
+static void test_usage(void)
+{
+	char *text = NULL, name[ROW_LEN + 1];
+	size_t size, longest = 0, missing = 0;
+	FILE *file = open_memstream(&text, &size);
+
+	options_usage(file);
+	fclose(file);
+	for (size_t i = 0; i < ROWS; i++)
+		if (rows[i].take && !strstr(text, row_text(name, &rows[i])))
+			missing++;
+	for (const char *line = text; *line; line += strcspn(line, "\n") + 1)
+		if (strcspn(line, "\n") > longest)
+			longest = strcspn(line, "\n");
+	is_number(missing, 0, "every option is in the usage");
+	ok(longest <= 80, "the usage fits 80 columns (%zu)", longest);
+	ok(!strncmp(text, "usage: xguard --interface IFACE ", 32), "the usage begins as it should");
+	free(text);
+	ok(ROWS < 64, "a bit for every row");
+}
+
+int main(void)
+{
+	test_golden(accepted, sizeof(accepted) / sizeof(accepted[0]));
+	test_golden(refusals, sizeof(refusals) / sizeof(refusals[0]));
+	test_many_interfaces();
+	test_usage();
+	return done();
+}
