@@ -103,7 +103,7 @@ static void test_filter(void)
 	bpf_code_release(&code);
 }
 
-/* A global function's symbol says where it is; a static one's is the section's, the call the rest. */
+/* A global function has a symbol of its own; a static one is told by its section and the call. */
 static void test_static_callee(void)
 {
 	struct bpf_program program = { 0 };
