@@ -32,7 +32,7 @@ static const char *shown(char text[48], const char *name)
 {
 	size_t i;
 
-	for (i = 0; name[i] && i < 47; i++)
+	for (i = 0; i < 47 && name[i]; i++)
 		text[i] = name[i] < 0x20 || name[i] > 0x7e ? '?' : name[i];
 	text[i] = '\0';
 	return text;
