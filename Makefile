@@ -28,14 +28,14 @@ XLDFLAGS := -static -no-pie -Wl,--gc-sections -Wl,--build-id=none -Wl,-z,norelro
 
 SRCS := xguard.c run.c options.c report.c output.c names.c flows.c trace_pipe.c trace_line.c guardian.c hints.c \
 	filter.c filter_lex.c filter_names.c filter_parse.c filter_id.c filter_gen.c filter_host.c filter_link.c \
-	filter_arith.c filter_flow.c filter_code.c filter_eval.c filter_dump.c \
+	filter_arith.c filter_flow.c filter_code.c filter_eval.c filter_chain.c filter_dump.c \
 	bpf_load.c bpf_code.c bpf_maps.c load_hints.c bpf_elf.c bpf.c netlink.c netlink_parse.c \
-	guardian_serve.c guardian_alive.c holder.c failure.c
+	guardian_serve.c guardian_link.c guardian_alive.c holder.c failure.c
 OBJS := $(SRCS:%.c=build/%.o) build/object.o
 UNITS := $(patsubst tests/unit/%.c,build/tests/%.t,$(wildcard tests/unit/*.c))
 SANITIZED := $(UNITS:%.t=%.sanitized.t)
 SYSTEM := $(wildcard tests/system/*.t)
-TOOLS := build/tests/send build/tests/generate
+TOOLS := build/tests/send build/tests/generate build/tests/make-capture build/tests/filter-count
 PROVE := prove --timer -e 'timeout --foreground -k 10 300'
 
 Q := $(if $(V),,@)
@@ -73,6 +73,7 @@ $(TOOLS): build/tests/%: build/tests/%.o
 	$(call say,LD)
 	$(Q)$(CC) $(CFLAGS) $(XLDFLAGS) $(LDFLAGS) -o $@ $^ -lm
 build/tests/generate: build/tests/traffic.o build/bpf.o
+build/tests/filter-count: $(filter-out build/xguard.o build/run.o,$(OBJS))
 
 check: xguard $(UNITS) $(SANITIZED) $(TOOLS)
 	$(Q)$(if $(wildcard xguard.8),mandoc -T lint -W warning xguard.8)

@@ -53,7 +53,7 @@ void filter_jump(struct code *code, struct bpf_insn insn, int to)
 }
 
 /* No match unless the frame has end bytes behind pointer; reg is free. */
-static void check_end(struct code *code, int reg, int pointer, __u32 end)
+void filter_check_end(struct code *code, int reg, int pointer, __u32 end)
 {
 	filter_emit(code, BPF_MOV64_REG(reg, pointer));
 	filter_emit(code, BPF_ALU64_IMM(BPF_ADD, reg, end));
@@ -69,7 +69,7 @@ static struct bpf_insn load(int size, int reg, int pointer, __u32 offset)
 void filter_load_frame(struct code *code, int reg, __u32 offset, int size)
 {
 	if (code->now.length < offset + size) {
-		check_end(code, reg, BPF_REG_2, offset + size);
+		filter_check_end(code, reg, BPF_REG_2, offset + size);
 		code->now.length = offset + size;
 	}
 	filter_emit(code, load(size, reg, BPF_REG_2, offset));
@@ -89,7 +89,7 @@ void filter_load_transport(struct code *code, int reg, __u32 base, __u32 offset,
 		code->now.transport_length = 0;
 	}
 	if (code->now.transport_length < end) {
-		check_end(code, reg, BPF_REG_5, end);
+		filter_check_end(code, reg, BPF_REG_5, end);
 		code->now.transport_length = end;
 	}
 	filter_emit(code, load(size, reg, BPF_REG_5, base + offset));
@@ -269,6 +269,18 @@ static void emit_relation(struct code *code, const struct test *test)
 	branch(code, test, BPF_JMP32_REG(test->op, BPF_REG_4, BPF_REG_0, 0), 0);
 }
 
+static void emit_chain(struct code *code, const struct test *test)
+{
+	/* What it learns of the frame's length is left unsaid: it has many ways out. */
+	__u32 length = code->now.length;
+
+	code->now.value[0] = code->now.value[1] = code->now.transport = -1;
+	arrive(code, test->to[1]);
+	arrive(code, test->to[0]);
+	filter_chain(code, test, test->to[1], test->to[0]);
+	code->now.length = length;
+}
+
 static void emit_test(struct code *code, int number)
 {
 	const struct test *test = &code->c->tests[number];
@@ -279,6 +291,10 @@ static void emit_test(struct code *code, int number)
 	code->start[number] = code->len;
 	if (test->kind == V_ARITH) {
 		emit_relation(code, test);
+		return;
+	}
+	if (test->kind == V_CHAIN) {
+		emit_chain(code, test);
 		return;
 	}
 	i = fetch(code, number, test->op == BPF_JGT || test->op == BPF_JGE);

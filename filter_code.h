@@ -31,10 +31,14 @@ struct code {
 
 void filter_emit(struct code *code, struct bpf_insn insn);
 void filter_jump(struct code *code, struct bpf_insn insn, int to);
+void filter_check_end(struct code *code, int reg, int pointer, __u32 end);
 void filter_load_frame(struct code *code, int reg, __u32 offset, int size);
 void filter_load_transport(struct code *code, int reg, __u32 base, __u32 offset, int size);
 
 /* filter_eval.c: an arithmetic expression into r0, with scratch[depth] and up free; r4 is lost. */
 void filter_evaluate(struct code *code, int node, int depth);
+
+/* filter_chain.c: jump to yes if a chain of headers holds test->k, else to no. r0, r4, r5 are lost. */
+void filter_chain(struct code *code, const struct test *test, int yes, int no);
 
 #endif

@@ -94,7 +94,7 @@ static void number(struct flow *flow)
 		__u32 value = hash_value(t), bucket = (value + t->k * 2654435761u) % BUCKETS;
 
 		flow->number[test] = -1;
-		if (t->kind == V_ARITH || t->kind == V_ALWAYS)
+		if (t->kind >= V_ARITH)
 			continue;
 		for (found = flow->buckets[bucket]; found >= 0;
 		     found = flow->comparisons[found].next) {

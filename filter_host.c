@@ -201,11 +201,11 @@ int filter_ports(struct compiler *c, const struct token *token, __u32 low, __u32
 	return filter_or(c, filter_and(c, ip6, six), filter_and(c, ip, four));
 }
 
-/* protochain: any of the next-header values that the decoder met is number. */
+/* protochain: number is among the next-header values behind an IP header. */
 int filter_protochain(struct compiler *c, const struct token *token, __u32 number,
-			       enum protocol protocol)
+		      enum protocol protocol)
 {
-	int group, any = -1;
+	int group;
 
 	if (protocol == P_DEFAULT) {
 		group = filter_protochain(c, token, number, P_IP);
@@ -213,26 +213,9 @@ int filter_protochain(struct compiler *c, const struct token *token, __u32 numbe
 	}
 	if (protocol != P_IP && protocol != P_IP6)
 		filter_fail(c, token, "protochain goes with ip or ip6");
-	for (int i = CHAIN_MAX - 1; i >= 0; i--) {
-		group = filter_compare(c, V_PACKET, offsetof(struct packet, chain_len), 4, BPF_JGT,
-				       i);
-		if (any >= 0)
-			any = filter_or(c,
-					filter_compare(c, V_PACKET,
-						       offsetof(struct packet, chain) + i, 1,
-						       BPF_JEQ, number),
-					any);
-		else
-			any = filter_compare(c, V_PACKET, offsetof(struct packet, chain) + i, 1,
-					     BPF_JEQ, number);
-		any = filter_and(c, group, any);
-	}
-	/* libpcap's code begins with a load of the first of them. */
-	group = filter_masked(c, V_FRAME, c->payload + c->network + (protocol == P_IP ? 9 : 6), 1, 0,
-			      BPF_JEQ, 0);
-	group = filter_and(c, filter_ethertype(c, token, protocol == P_IP ? ETH_IP : ETH_IP6),
-			   group);
-	return filter_and(c, group, any);
+	group = filter_ethertype(c, token, protocol == P_IP ? ETH_IP : ETH_IP6);
+	return filter_and(c, group, filter_compare(c, V_CHAIN, c->payload + c->network,
+						   protocol == P_IP ? 4 : 6, BPF_JEQ, number));
 }
 
 /* --tcp, --udp, --icmp: what the decoder found, behind tags and extension headers too. */

@@ -69,12 +69,12 @@ struct exits {
 };
 
 /* A group of tests goes by the number of its first one, which holds the group's exits. */
-enum test_kind { V_FRAME, V_TRANSPORT, V_PACKET, V_ARITH, V_ALWAYS };
+enum test_kind { V_FRAME, V_TRANSPORT, V_PACKET, V_ARITH, V_CHAIN, V_ALWAYS };
 struct test {
 	__u8 kind;
-	__u8 size;         /* bytes: 1, 2 or 4 */
+	__u8 size;         /* bytes: 1, 2 or 4; V_CHAIN: 4 or 6, the version of IP */
 	__u8 op;           /* BPF_JEQ, BPF_JGT, BPF_JGE or BPF_JSET */
-	__u32 offset;      /* of the frame, behind the IPv4 header, of struct packet */
+	__u32 offset;      /* in the frame, behind the IPv4 header, in struct packet */
 	__u32 base;        /* V_TRANSPORT: offset of the IPv4 header */
 	__u32 mask;        /* of the value */
 	__u32 k;           /* what it is compared with, host byte order */
