@@ -432,7 +432,6 @@ int options_parse(struct options *options, int argc, char **argv, struct failure
 		return 0;
 	}
 	getopt_arrays(letters, longs);
-	opterr = 0;
 	optind = 0; /* start afresh, in glibc and musl */
 	while ((value = getopt_long(argc, argv, letters, longs, NULL)) != -1) {
 		const struct option_row *row = row_of(value);

@@ -225,6 +225,7 @@ static const struct golden refusals[] = {
 	{"--prefix4 33", OUT_OF_RANGE("--prefix4", "33", "0", "32")},
 	{"--prefix6 129", OUT_OF_RANGE("--prefix6", "129", "0", "128")},
 	{"--prefix4 -1", NOT_A_NUMBER("--prefix4", "-1", "0", "32")},
+	{"--prefix4 ~", NOT_A_NUMBER("--prefix4", "", "0", "32")},
 	{"-c 0", OUT_OF_RANGE("--count", "0", "1", U64_MAX)},
 	{"-c 18446744073709551616", OUT_OF_RANGE("--count", "18446744073709551616", "1", U64_MAX)},
 	{"-c 99999999999999999999999", OUT_OF_RANGE("--count", "99999999999999999999999", "1",
@@ -311,11 +312,55 @@ static void test_usage(void)
 	ok(ROWS < 64, "a bit for every row");
 }
 
+/* The manual page, which tests run beside, knows every option, and no other one. */
+static void test_manual(void)
+{
+	FILE *file = fopen("xguard.8", "r");
+	static char text[100000];
+	char wanted[60];
+	size_t missing = 0, known = 0, long_options = 0;
+
+	if (!ok(file != NULL, "xguard.8 is there"))
+		return;
+	text[fread(text, 1, sizeof(text) - 1, file)] = '\0';
+	fclose(file);
+	for (size_t i = 0; i < ROWS; i++) {
+		const struct option_row *row = &rows[i];
+
+		if (!row->take)
+			continue;
+		if (row->name && row->letter)
+			sprintf(wanted, ".It Fl %c , Fl -%s", row->letter, row->name);
+		else if (row->name)
+			sprintf(wanted, ".It Fl -%s", row->name);
+		else
+			sprintf(wanted, ".It Fl %c", row->letter);
+		if (row->argument)
+			sprintf(wanted + strlen(wanted), " Ar %.5s", row->argument);
+		if (!strstr(text, wanted)) {
+			printf("# missing: %s\n", wanted);
+			missing++;
+		}
+	}
+	is_number(missing, 0, "every option is in the manual");
+	for (const char *at = text; (at = strstr(at, "Fl -")); at += 4) {
+		size_t len = strspn(at + 4, "abcdefghijklmnopqrstuvwxyz0123456789-");
+
+		long_options++;
+		for (size_t i = 0; i < ROWS; i++)
+			if (rows[i].name && strlen(rows[i].name) == len &&
+			    !strncmp(rows[i].name, at + 4, len))
+				known++;
+	}
+	is_number(known, long_options, "every long option of the manual is known");
+}
+
 int main(void)
 {
 	test_golden(accepted, sizeof(accepted) / sizeof(accepted[0]));
 	test_golden(refusals, sizeof(refusals) / sizeof(refusals[0]));
 	test_many_interfaces();
 	test_usage();
+	test_manual();
 	return done();
 }

@@ -232,6 +232,9 @@ static void test_harmless(void)
 		is_text(harmless_of(golden[i].text, output_json), golden[i].json, "as JSON");
 		is_text(harmless_of(golden[i].text, output_csv), golden[i].csv, "as CSV");
 	}
+	start(-1);
+	output_harmless(&out, "\xe2\x82\xac", 2);
+	ok(out.len == 8 && !memcmp(out.buffer, "\\xe2\\x82", 8), "nothing is read past the end");
 	is_text(harmless_text(text, 9, "\x1b\x1b\x1b"), "\\x1b\\x1b", "cut between characters");
 	is_text(harmless_text(text, 5, "abcdefgh"), "a", "cut to little room");
 }

@@ -248,6 +248,7 @@ static void test_packet_json_csv(void)
 	struct report report = base;
 
 	report.trace = TRACE_KERNEL;
+	report.by = FIELD_VLAN;
 	report.format = FORMAT_JSON;
 	is_packet(&report, ipv4_key(), "sshd", 1594, JSON_PACKET "\"eth_type\":\"IPv4\","
 		  "\"src_ip\":\"192.168.2.1\",\"protocol\":\"TCP\",\"task\":\"sshd\",\"pid\":1594,"
@@ -285,7 +286,7 @@ static void test_summary(void)
 {
 	struct report report = base;
 	struct report_summary summary = {
-		.interface = "eth0", .nanoseconds = 12345678900, .counted = {4, 256}, .flows = 1,
+		.interface = "eth0", .nanoseconds = 12260000000, .counted = {4, 256}, .flows = 1,
 		.lines = 4,
 	};
 
