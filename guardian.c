@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -61,6 +62,7 @@ static void become_guardian(int requests, int news, const struct guardian_duties
 {
 	struct guardian_duties own = *duties;
 	struct sigaction ignore = { .sa_handler = SIG_IGN };
+	struct rlimit files;
 
 	setsid();
 	for (int number = 1; number < NSIG; number++)
@@ -68,6 +70,10 @@ static void become_guardian(int requests, int news, const struct guardian_duties
 	prctl(PR_SET_NAME, "xguard-guardian");
 	settle_descriptors(requests, news, own.instances);
 	(void)!chdir("/"); /* keeps no file system busy */
+	if (!getrlimit(RLIMIT_NOFILE, &files)) { /* two descriptors a link */
+		files.rlim_cur = files.rlim_max;
+		setrlimit(RLIMIT_NOFILE, &files);
+	}
 	drop_capabilities(&own);
 	guardian_serve(&own);
 }
@@ -159,20 +165,27 @@ static int ask(const struct guardian *guardian, const struct guardian_request *r
 	return -EPIPE;
 }
 
-/* Somebody answers for the link. */
+/* Somebody has the socket that answers for the link: an xguard, or somebody who wants to annoy. */
 static int say_who(int ifindex, const char *name, struct failure *failure)
 {
 	pid_t pid = 0, parent;
 	uid_t uid = 0;
+	int err = guardian_answerer(ifindex, &pid, &uid);
 
 	fail(failure, EBUSY, "attach to %s", name);
-	if (guardian_alive(ifindex) == 0 && !guardian_answerer(ifindex, &pid, &uid)) {
-		fail_reason(failure, "process %d of user %u, which is no xguard of root's or yours, "
-			    "holds the socket @xguard/%d", pid, uid, ifindex);
-		return fail_next(failure, "end that process, then try again");
+	if (err == -ECONNREFUSED) {
+		fail_reason(failure, "another xguard has just ended");
+		return fail_next(failure, "try again");
 	}
-	pid = guardian_alive(ifindex);
-	parent = pid > 0 ? holder_parent(pid) : 0;
+	if (err || (uid != 0 && uid != geteuid())) {
+		fail_reason(failure, "process %d of user %u, no xguard of root's or yours, holds the "
+			    "socket @xguard/%d", pid, uid, ifindex);
+		if (err)
+			fail_reason(failure, "a process that does not answer holds the socket "
+				    "@xguard/%d", ifindex);
+		return fail_next(failure, "end that process (`ss -xlp` shows it), then try again");
+	}
+	parent = pid > 0 ? holder_parent(pid) : 0; /* the guardian cannot be asked to end */
 	if (parent > 1)
 		pid = parent;
 	if (pid <= 0) {
@@ -207,7 +220,9 @@ static int is_leftover(const struct link_info *link, struct guardian_request *re
 	fail_reason(failure, "%s is attached to it in %s mode already, and xguard replaces nobody's "
 		    "program", text, xdp_mode_name(mode));
 	fail_next(failure, "look at it with `bpftool prog show id %u` or `ip -d link show dev %s`; "
-		  "who started it can take it off", id, link->name);
+		  "who started it can take it off%s", id, link->name, holder.tag[0] ? "" :
+		  ". Its name is told to root only: run as root, xguard replaces what a killed "
+		  "xguard has left");
 	return 0;
 }
 

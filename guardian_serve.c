@@ -9,13 +9,12 @@
 #include <time.h>
 #include <unistd.h>
 #include <linux/if.h>
-#include <linux/if_link.h>
 #include <linux/rtnetlink.h>
 
 #include "guardian_serve.h"
-#include "hints.h"
 
 #define LOOK_MS      1000 /* a program attached by a BPF link makes no news: look this often */
+#define GONE_MS      100  /* wait so long for the kernel's news of a link that is gone: moved? */
 #define RETRY_NS     10000000
 #define REMOVE_TRIES 100
 
@@ -28,8 +27,11 @@ struct charge {
 	char name[16];            /* as the reader knows it */
 	int up;                   /* as the reader knows it */
 	int dirty;                /* to be looked at */
-	int moved;                /* went to another network namespace */
+	int reported;             /* the reader knows that it could not be taken off */
 	enum { OURS, GONE, TAKEN } state;
+	__u64 missed_at;          /* GONE: since when, in ms */
+	int told_gone;            /* the kernel's own news of it have come, */
+	int moved;                /* and say that it is in another network namespace now */
 	__u32 taken_by;
 };
 
@@ -39,6 +41,14 @@ struct guard {
 	size_t n;
 	int unheard;              /* news wait for room in the reader's socket */
 };
+
+static __u64 now_ms(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return now.tv_sec * 1000ull + now.tv_nsec / 1000000;
+}
 
 static void release(struct charge *charge)
 {
@@ -64,121 +74,6 @@ static struct charge *charge_of(struct guard *guard, int ifindex)
 }
 
 /*
- * Take a program off a link, where it is still the one attached. The mode comes from the kernel:
- * asked for another one, it agrees and does nothing. And it is asked again afterwards.
- */
-static int take_off(int nl, int ifindex, int program, __u32 program_id, struct failure *failure)
-{
-	struct link_info link;
-	enum xdp_mode mode;
-	int err, look;
-
-	err = netlink_link(nl, NULL, ifindex, &link, failure);
-	mode = err ? XDP_MODE_NONE : netlink_mode_of(&link, program_id);
-	if (mode == XDP_MODE_NONE)
-		return err == -ENODEV ? 0 : err;
-	err = netlink_set_xdp(nl, &link, -1, program, XDP_FLAGS_REPLACE | xdp_mode_flag(mode),
-			      failure);
-	if (err == -EINVAL) /* before Linux 5.7 */
-		err = netlink_set_xdp(nl, &link, -1, -1, xdp_mode_flag(mode), failure);
-	look = netlink_link(nl, NULL, ifindex, &link, err ? &(struct failure){ 0 } : failure);
-	if (look == -ENODEV || (!look && netlink_mode_of(&link, program_id) == XDP_MODE_NONE))
-		return 0;
-	if (!err && !look)
-		fail(failure, EBUSY, "detach from %s", link.name);
-	if (!err && !look)
-		fail_reason(failure, "the kernel agreed, but program %u is still attached", program_id);
-	fail_next(failure, "run `ip link set dev %s %s off`", link.name,
-		  mode == XDP_MODE_GENERIC ? "xdpgeneric" : "xdpdrv");
-	return -failure->err;
-}
-
-struct upper {
-	const struct link_info *lower;
-	char name[16];
-};
-
-static int is_upper(const struct link_info *link, void *context)
-{
-	struct upper *upper = context;
-
-	if (link->ifindex != upper->lower->master &&
-	    (link->lower != upper->lower->ifindex || link->lower_elsewhere))
-		return 0;
-	if (!link->program[XDP_MODE_NATIVE] && !link->program[XDP_MODE_GENERIC] &&
-	    !link->program[XDP_MODE_OFFLOAD])
-		return 0;
-	memcpy(upper->name, link->name, sizeof(upper->name));
-	return 1;
-}
-
-/* What to do next, after a refusal that is in failure. */
-static void advise(int nl, const struct link_info *link, enum xdp_mode mode,
-		   struct failure *failure)
-{
-	struct upper upper = { .lower = link, .name = "" };
-	char driver[32];
-
-	if (failure->err == EEXIST && strstr(failure->reason, "upper device") &&
-	    netlink_links(nl, is_upper, &upper, &(struct failure){ 0 }) == 1) {
-		fail_next(failure, "attach to %s instead, which %s is a part of", upper.name,
-			  link->name);
-		return;
-	}
-	netlink_driver(link->name, driver);
-	hint_attach(failure->next, sizeof(failure->next), failure->err, failure->reason, driver,
-		    mode, link);
-}
-
-/* Returns 0, or -errno; reply->occupied when it is because of a program that is there. */
-static int put_on_in(int nl, int program, enum xdp_mode mode, struct guardian_reply *reply)
-{
-	struct link_info *link = &reply->link;
-	struct failure *failure = &reply->failure;
-	int err;
-
-	err = netlink_set_xdp(nl, link, program, -1,
-			      XDP_FLAGS_UPDATE_IF_NOEXIST | xdp_mode_flag(mode), failure);
-	if (!err) {
-		reply->result.mode = mode;
-		return 0;
-	}
-	snprintf(failure->step, sizeof(failure->step), "attach to %s in %s mode", link->name,
-		 xdp_mode_name(mode));
-	if (!netlink_link(nl, NULL, link->ifindex, link, &(struct failure){ 0 }))
-		reply->occupied = link->program[XDP_MODE_NATIVE] ||
-			link->program[XDP_MODE_GENERIC] || link->program[XDP_MODE_OFFLOAD];
-	if (!reply->occupied)
-		advise(nl, link, mode, failure);
-	return err;
-}
-
-static int put_on(int nl, int program, enum attach_mode wanted, struct guardian_reply *reply)
-{
-	struct attach_result *result = &reply->result;
-	struct failure *failure = &reply->failure;
-	struct failure native, generic;
-	int err;
-
-	if (wanted == ATTACH_GENERIC)
-		return put_on_in(nl, program, XDP_MODE_GENERIC, reply);
-	err = put_on_in(nl, program, XDP_MODE_NATIVE, reply);
-	if (!err || wanted == ATTACH_NATIVE || reply->occupied || err == -EPERM || err == -ENODEV ||
-	    strstr(failure->reason, "upper device"))
-		return err;
-	hint_why_generic(result->why_generic, sizeof(result->why_generic), failure->err,
-			 failure->reason, &reply->link);
-	native = *failure;
-	err = put_on_in(nl, program, XDP_MODE_GENERIC, reply);
-	if (!err || reply->occupied)
-		return err;
-	generic = *failure;
-	snprintf(failure->step, sizeof(failure->step), "attach to %s", reply->link.name);
-	return fail_reason(failure, "native mode: %s; generic mode: %s", native.reason,
-			   generic.reason);
-}
-
-/*
  * Attach one link. Its answering socket comes first: who holds it has the link for itself, also
  * against another xguard that starts at the same moment.
  */
@@ -192,17 +87,20 @@ static int attach(struct guard *guard, const struct guardian_request *request,
 	err = netlink_link(guard->nl, NULL, request->ifindex, link, &reply->failure);
 	if (err)
 		return err;
-	*charge = (struct charge){ request->ifindex, fds[0], -1, request->program_id, "",
-				   !!(link->flags & IFF_UP), 0, 0, OURS, 0 };
+	memset(charge, 0, sizeof(*charge));
+	charge->ifindex = request->ifindex;
+	charge->program = fds[0];
+	charge->program_id = request->program_id;
+	charge->up = !!(link->flags & IFF_UP);
 	memcpy(charge->name, link->name, sizeof(charge->name));
 	charge->answer = guardian_answer(request->ifindex);
 	if (charge->answer < 0)
 		return fail(&reply->failure, -charge->answer, "attach to %s", link->name);
 	if (request->leftover_id)
-		err = take_off(guard->nl, request->ifindex, fds[1], request->leftover_id,
-			       &reply->failure);
+		err = guardian_take_off(guard->nl, request->ifindex, fds[1], request->leftover_id,
+					&reply->failure);
 	if (!err)
-		err = put_on(guard->nl, fds[0], request->mode, reply);
+		err = guardian_put_on(guard->nl, fds[0], request->mode, reply);
 	if (err) {
 		charge->program = -1; /* the caller closes it */
 		release(charge);
@@ -222,25 +120,34 @@ static int make_room(struct guard *guard, struct guardian_reply *reply)
 	return 0;
 }
 
-/* Returns 0, or the last failure; what could not be taken off stays in charge. */
+static int take_off(const struct guard *guard, const struct charge *charge, struct failure *failure)
+{
+	if (charge->state != OURS)
+		return 0;
+	return guardian_take_off(guard->nl, charge->ifindex, charge->program, charge->program_id,
+				 failure);
+}
+
+/* Returns 0, or the first failure, which the reader reports; what stays on stays in charge. */
 static int detach(struct guard *guard, int ifindex, struct failure *failure)
 {
+	struct failure unused = { 0 };
 	struct charge *charge;
-	int err, last = 0;
+	int err, first = 0;
 
 	for (size_t i = guard->n; i-- > 0;) {
 		charge = &guard->charges[i];
 		if (ifindex && charge->ifindex != ifindex)
 			continue;
-		err = charge->state != OURS ? 0 :
-			take_off(guard->nl, charge->ifindex, charge->program, charge->program_id,
-				 failure);
-		if (err)
-			last = err;
-		else
+		err = take_off(guard, charge, first ? &unused : failure);
+		if (!err) {
 			drop(guard, charge);
+		} else if (!first) {
+			charge->reported = 1;
+			first = err;
+		}
 	}
-	return last;
+	return first;
 }
 
 /* Receive one request and its descriptors. Returns 1, or 0 at the end: the reader has gone. */
@@ -315,28 +222,38 @@ static int tell(struct guard *guard, const struct charge *charge, enum link_even
 	return 0;
 }
 
+/* What has become of our program on this link? */
+static void check(struct guard *guard, struct charge *charge, struct link_info *link)
+{
+	int err = netlink_link(guard->nl, NULL, charge->ifindex, link, &(struct failure){ 0 });
+
+	if (err == -ENODEV) {
+		charge->state = GONE;
+		charge->missed_at = now_ms();
+	} else if (!err && netlink_mode_of(link, charge->program_id) == XDP_MODE_NONE) {
+		charge->state = TAKEN;
+		for (int mode = XDP_MODE_OFFLOAD; mode >= XDP_MODE_NATIVE; mode--)
+			if (link->program[mode])
+				charge->taken_by = link->program[mode];
+	} else if (err) { /* no memory, say: the next look will tell */
+		memcpy(link->name, charge->name, sizeof(link->name));
+		link->flags = charge->up ? IFF_UP : 0;
+	}
+}
+
 /* Compare a link with what the reader knows, and tell it. Returns 1 when the charge has ended. */
 static int look_at(struct guard *guard, struct charge *charge)
 {
 	struct charge now = *charge;
 	struct link_info link;
-	int err;
 
-	if (charge->state == OURS) {
-		err = netlink_link(guard->nl, NULL, charge->ifindex, &link, &(struct failure){ 0 });
-		if (err && err != -ENODEV)
-			return 0;
-		if (err) {
-			charge->state = GONE;
-		} else if (netlink_mode_of(&link, charge->program_id) == XDP_MODE_NONE) {
-			charge->state = TAKEN;
-			for (int mode = XDP_MODE_OFFLOAD; mode >= XDP_MODE_NATIVE; mode--)
-				if (link.program[mode])
-					charge->taken_by = link.program[mode];
-		}
-	}
-	if (charge->state != OURS)
-		return tell(guard, charge, charge->state == GONE ? LINK_IS_GONE : LINK_IS_TAKEN);
+	if (charge->state == OURS)
+		check(guard, charge, &link);
+	if (charge->state == TAKEN)
+		return tell(guard, charge, LINK_IS_TAKEN);
+	if (charge->state == GONE)
+		return (charge->told_gone || now_ms() - charge->missed_at >= GONE_MS) &&
+			tell(guard, charge, LINK_IS_GONE);
 	memcpy(now.name, link.name, sizeof(now.name));
 	now.up = !!(link.flags & IFF_UP);
 	if (strcmp(now.name, charge->name) && tell(guard, &now, LINK_IS_RENAMED))
@@ -346,11 +263,14 @@ static int look_at(struct guard *guard, struct charge *charge)
 	return 0;
 }
 
-/* Look at every charge that is dirty, or at all; and let go those who asked who answers. */
-static void look_around(struct guard *guard, int all)
+/*
+ * Look at every charge that is dirty, or at all; and let go those who asked who answers. Returns
+ * how many milliseconds there are until the next look; -1: none is due.
+ */
+static int look_around(struct guard *guard, int all)
 {
 	struct charge *charge;
-	int fd;
+	int fd, pause = LOOK_MS;
 
 	guard->unheard = 0;
 	for (size_t i = guard->n; i-- > 0;) {
@@ -362,7 +282,10 @@ static void look_around(struct guard *guard, int all)
 		charge->dirty = 0;
 		if (look_at(guard, charge))
 			drop(guard, charge);
+		else if (charge->state == GONE)
+			pause = GONE_MS;
 	}
+	return guard->n ? pause : -1;
 }
 
 static void mark(const struct link_info *link, int gone, void *context)
@@ -372,6 +295,7 @@ static void mark(const struct link_info *link, int gone, void *context)
 	if (!charge)
 		return;
 	charge->dirty = 1;
+	charge->told_gone = gone;
 	charge->moved = gone && link->moved;
 }
 
@@ -404,23 +328,18 @@ static void take_down(struct guard *guard, const struct guardian_duties *duties)
 		close(guard->charges[i].answer);
 		guard->charges[i].answer = -1;
 	}
-	detach(guard, 0, &failure);
-	remove_instance(duties);
 	for (size_t i = guard->n; i-- > 0;) {
 		charge = &guard->charges[i];
-		if (take_off(guard->nl, charge->ifindex, charge->program, charge->program_id,
-			     &failure))
+		if (!take_off(guard, charge, &failure))
+			drop(guard, charge);
+	}
+	remove_instance(duties);
+	for (size_t i = 0; i < guard->n; i++) {
+		charge = &guard->charges[i];
+		if (take_off(guard, charge, &failure) && !charge->reported)
 			dprintf(STDERR_FILENO, "xguard: %s: %s\nxguard: %s\n", failure.step,
 				failure.reason, failure.next);
 	}
-}
-
-static __u64 now_ms(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return now.tv_sec * 1000ull + now.tv_nsec / 1000000;
 }
 
 void guardian_serve(const struct guardian_duties *duties)
@@ -429,7 +348,7 @@ void guardian_serve(const struct guardian_duties *duties)
 	struct failure failure;
 	struct pollfd fds[3];
 	__u64 looked = 0;
-	int n, all;
+	int n, all, pause = -1;
 
 	guard.nl = netlink_open(0, &failure);
 	guard.events = netlink_open(RTMGRP_LINK, &failure);
@@ -437,13 +356,13 @@ void guardian_serve(const struct guardian_duties *duties)
 		fds[0] = (struct pollfd){ GUARDIAN_REQUESTS, POLLIN, 0 };
 		fds[1] = (struct pollfd){ guard.events, POLLIN, 0 };
 		fds[2] = (struct pollfd){ GUARDIAN_NEWS, guard.unheard ? POLLOUT : 0, 0 };
-		n = poll(fds, guard.unheard ? 3 : 2, guard.n ? LOOK_MS : -1);
+		n = poll(fds, guard.unheard ? 3 : 2, pause);
 		all = n <= 0 || fds[2].revents || now_ms() - looked >= LOOK_MS;
 		if (n > 0 && fds[1].revents && netlink_events(guard.events, mark, &guard))
 			all = 1;
 		if (n > 0 && fds[0].revents && !serve(&guard))
 			break;
-		look_around(&guard, all);
+		pause = look_around(&guard, all);
 		if (all)
 			looked = now_ms();
 	}

@@ -46,6 +46,19 @@ enum { GUARDIAN_REQUESTS = 0, GUARDIAN_NEWS = 1, GUARDIAN_INSTANCES = 3 };
 void guardian_serve(const struct guardian_duties *duties) __attribute__((noreturn));
 
 /*
+ * Attach to reply->link, which is fresh, in the mode wanted; fills in reply's result, or its
+ * failure, link and occupied. Returns 0 or -errno.
+ */
+int guardian_put_on(int nl, int program, enum attach_mode wanted, struct guardian_reply *reply);
+
+/*
+ * Take a program off a link where it is still the one attached, and ask the kernel again afterwards.
+ * program is a descriptor of it. Returns 0, also when it was not there any more, or -errno with
+ * failure filled in.
+ */
+int guardian_take_off(int nl, int ifindex, int program, __u32 program_id, struct failure *failure);
+
+/*
  * The abstract unix socket that answers for a link, bound and listening. Returns it, or -errno:
  * -EADDRINUSE when somebody, perhaps not an xguard, has it.
  */
