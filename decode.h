@@ -224,8 +224,10 @@ INLINE void decode_arp(struct frame *f)
 	if ((void *)(arp + 1) > f->end || arp->protocol != TYPE_IPV4 ||
 	    arp->hardware_length != 6 || arp->protocol_length != 4)
 		return;
-	f->key[0] = AT(arp->sender_ip[0], 0, 2) | AT(arp->sender_ip[1], 2, 2);
-	f->key[2] = AT(arp->target_ip[0], 0, 2) | AT(arp->target_ip[1], 2, 2);
+	if (wanted(FIELD_SRC_IP))
+		f->key[0] = AT(arp->sender_ip[0], 0, 2) | AT(arp->sender_ip[1], 2, 2);
+	if (wanted(FIELD_DST_IP))
+		f->key[2] = AT(arp->target_ip[0], 0, 2) | AT(arp->target_ip[1], 2, 2);
 	f->rest |= PRESENT(FIELD_SRC_IP | FIELD_DST_IP);
 }
 

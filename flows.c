@@ -208,6 +208,11 @@ static void read_caches(struct flows *flows, const struct bpf_maps *maps)
 			see(flows, &key, &count);
 }
 
+static __u64 larger(__u64 a, __u64 b)
+{
+	return a > b ? a : b;
+}
+
 int flows_snapshot(struct flows *flows, const struct bpf_maps *maps, struct failure *failure)
 {
 	struct flow *flow;
@@ -221,8 +226,11 @@ int flows_snapshot(struct flows *flows, const struct bpf_maps *maps, struct fail
 	flows->total = (struct flow_count){ 0 };
 	for (size_t i = 0; i < flows->n; i++) {
 		flow = &flows->flow[i];
-		if (flow->epoch == flows->epoch && flow->seen.packets > flow->total.packets)
-			flow->total = flow->seen;
+		if (flow->epoch == flows->epoch) {
+			/* Each for itself: a read between the program's two additions sees only one. */
+			flow->total.packets = larger(flow->seen.packets, flow->total.packets);
+			flow->total.bytes = larger(flow->seen.bytes, flow->total.bytes);
+		}
 		flows->total.packets += flow->total.packets;
 		flows->total.bytes += flow->total.bytes;
 	}

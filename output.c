@@ -12,18 +12,23 @@
 
 int output_open(struct output *output, const char *path, struct failure *failure)
 {
+	int flags;
+
 	output->fd = STDOUT_FILENO;
 	output->error = 0;
 	output->name = path ? path : "standard output";
 	output->give_up = NULL;
+	output->interrupted = NULL;
 	output->len = 0;
-	if (path)
+	if (path) {
 		output->fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
-	else if (fcntl(STDOUT_FILENO, F_GETFD) < 0) /* closed: another file would get its number */
-		output->fd = -1;
-	if (output->fd < 0)
-		return fail(failure, errno, "open %s", output->name);
-	return 0;
+		return output->fd < 0 ? fail(failure, errno, "open %s", path) : 0;
+	}
+	flags = fcntl(STDOUT_FILENO, F_GETFL);
+	if (flags >= 0 && (flags & O_ACCMODE) != O_RDONLY)
+		return 0;
+	output->fd = -1;
+	return fail(failure, EBADF, "open standard output");
 }
 
 /* After a write or poll that failed: 1 where it is to be tried again. */
@@ -33,10 +38,13 @@ static int again(struct output *output)
 
 	if (errno == EAGAIN && poll(&ready, 1, -1) >= 0)
 		return 1;
-	if (errno == EINTR && !(output->give_up && *output->give_up >= 2))
-		return 1;
-	output->error = errno;
-	return 0;
+	if (errno != EINTR || (output->give_up && *output->give_up >= 2)) {
+		output->error = errno;
+		return 0;
+	}
+	if (output->interrupted)
+		output->interrupted(output->context);
+	return 1;
 }
 
 static void write_all(struct output *output, const char *bytes, size_t len)
@@ -125,15 +133,15 @@ static size_t harmless_char(const unsigned char *text, size_t len)
 	return n;
 }
 
-/* The length of text up to the first byte that is harmful, or one of special. */
-static size_t harmless_len(const char *text, size_t len, const char *special)
+/* The length of text up to the first byte that is harmful, or one of the two special ones. */
+static size_t harmless_len(const char *text, size_t len, const char special[2])
 {
 	size_t at = 0;
 
-	while (at < len) {
+	while (at < len && text[at] != special[0] && text[at] != special[1]) {
 		size_t n = harmless_char((const unsigned char *)text + at, len - at);
 
-		if (!n || (n == 1 && strchr(special, text[at])))
+		if (!n)
 			break;
 		at += n;
 	}
@@ -176,7 +184,7 @@ const char *harmless_text(char *to, size_t size, const char *text)
 typedef const char *(*escape_fn)(char escaped[8], unsigned char byte);
 
 static void output_escaped(struct output *output, const char *text, size_t len,
-			   const char *special, escape_fn escaper)
+			   const char special[2], escape_fn escaper)
 {
 	char escaped[8];
 
@@ -211,7 +219,7 @@ static const char *escape_json(char escaped[8], unsigned char byte)
 
 void output_harmless(struct output *output, const char *text, size_t len)
 {
-	output_escaped(output, text, len, "", escape_text);
+	output_escaped(output, text, len, "\0", escape_text);
 }
 
 void output_json(struct output *output, const char *text, size_t len)

@@ -13,12 +13,14 @@ struct output {
 	int error;                /* errno of the first write that failed; EPIPE: the reader went */
 	const char *name;         /* "standard output" or the file's */
 	const volatile sig_atomic_t *give_up; /* of the last flush; a full buffer heeds it too */
+	void (*interrupted)(void *context); /* a signal came while a write waited; NULL: nothing to do */
+	void *context;
 	size_t len;
 	char buffer[8192];
 };
 
-/* path: a file to create or truncate, or NULL: standard output. To be called before other files
- * are opened, so that a closed standard output is noticed. Returns 0 or -errno. */
+/* path: a file to create or truncate, or NULL: standard output, which must be open for writing.
+ * Sets everything; interrupted and context may be set afterwards. Returns 0 or -errno. */
 int output_open(struct output *output, const char *path, struct failure *failure);
 
 /* Append bytes, or formatted text. After an error nothing more is written. */

@@ -171,7 +171,7 @@ static int choose_object(struct run *run, struct failure *failure)
 	run->object = bpf_load_file(run->options.object, &run->program.size, failure);
 	run->program.object = run->object;
 	run->program.name = run->options.object;
-	return run->object ? 0 : -failure->err;
+	return run->object ? 0 : -1; /* not every reason is an errno */
 }
 
 static int load(struct run *run, struct failure *failure)

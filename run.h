@@ -40,9 +40,11 @@ struct run {
 	char note[256];           /* of the kernel trace's start */
 	__u64 attached_at;        /* CLOCK_MONOTONIC nanoseconds, when the last link was attached */
 	__u64 end;                /* when the loop must end; UINT64_MAX: never */
+	__u64 drain_end;          /* kernel trace: when the reading must pause, to look around */
 	__u64 ended_at;           /* when the detach was done; 0: not yet */
 	__u64 lines;              /* kernel trace: written */
 	__u64 lines_read[INTERFACES_MAX]; /* kernel trace: read from the pipe, by link */
+	__u64 lost_seen;          /* kernel trace: by what the trace itself says, over all links */
 	__u64 frames;             /* userspace trace: at the last look, over all links */
 	int busy;                 /* kernel trace: the last drain found lines */
 	int failed;               /* the exit status will be 1 */

@@ -3,10 +3,10 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/epoll.h>
 #include <time.h>
 #include <unistd.h>
 #include <linux/if.h>
@@ -16,7 +16,8 @@
 
 #define NEVER UINT64_MAX
 #define DRAIN_NS 20000000ull /* the trace is read this often, whatever poll says of it, */
-#define BUSY_NS   1000000ull /* and so soon after lines were found */
+#define BUSY_NS   1000000ull /* and so soon after lines were found, */
+#define LOOK_NS 100000000ull /* but no longer than this without a look at everything else */
 
 static volatile sig_atomic_t stops;   /* signals that ask for the end */
 static volatile sig_atomic_t asked;   /* SIGUSR1: the summary so far */
@@ -46,18 +47,19 @@ static void catch_signals(sigset_t *caught)
 }
 
 /*
- * Descriptors 0 to 2 are never ours: where one is closed, something that cannot be read or written
- * takes its place.
+ * Descriptors 0 to 2 are never ours: where one is closed, the end of an empty pipe takes its place,
+ * which gives nothing and takes nothing (EBADF).
  */
 static void hold_standard_descriptors(void)
 {
-	int fd;
+	int fds[2];
 
-	do
-		fd = epoll_create1(0);
-	while (fd >= 0 && fd <= STDERR_FILENO);
-	if (fd > STDERR_FILENO)
-		close(fd);
+	do {
+		if (pipe(fds))
+			return;
+		close(fds[1]);
+	} while (fds[0] <= STDERR_FILENO);
+	close(fds[0]);
 }
 
 static void complain(const struct failure *failure)
@@ -102,6 +104,9 @@ static void summarize(struct run *run, size_t i, struct report_summary *summary)
 	if (run->options.trace == TRACE_KERNEL) {
 		summary->lines = run->lines;
 		summary->lost = sum.lines > run->lines_read[i] ? sum.lines - run->lines_read[i] : 0;
+		/* Before the end there may be lines on their way. */
+		if (!run->ended_at && summary->lost > run->lost_seen + sum.unprinted)
+			summary->lost = run->lost_seen + sum.unprinted;
 		return;
 	}
 	summary->unattributed = sum.unattributed;
@@ -173,7 +178,7 @@ static int take_line(const struct trace_line *line, void *context)
 	}
 	if (run->ended_at)
 		return 0;
-	return run->output.error || stops || enough(run) || run_now() >= run->end;
+	return run->output.error || stops || asked || enough(run) || run_now() >= run->drain_end;
 }
 
 /*
@@ -182,9 +187,11 @@ static int take_line(const struct trace_line *line, void *context)
  */
 static int drain(struct run *run, struct failure *failure)
 {
-	__u64 lost = 0;
-	int n = trace_pipe_read(&run->trace, take_line, run, &lost);
+	__u64 look = run_now() + LOOK_NS;
+	int n;
 
+	run->drain_end = look < run->end ? look : run->end;
+	n = trace_pipe_read(&run->trace, take_line, run, &run->lost_seen);
 	if (n < 0)
 		return fail(failure, -n, "read trace_pipe");
 	run->busy = n > 0;
@@ -236,6 +243,7 @@ static int hear_all(struct run *run, struct failure *failure)
 		if (hear(run, &news, failure))
 			return -1;
 	if (got < 0) {
+		guardian_end(&run->guardian);
 		fail(failure, 0, "the process that detaches has died");
 		fail_reason(failure, "the program stays attached");
 		return fail_next(failure, "run: ip link set dev %s xdp off, for each link; "
@@ -270,6 +278,17 @@ static int wait_for_something(struct run *run, const sigset_t *caught, __u64 unt
 	return fds[0].revents ? hear_all(run, failure) : 0;
 }
 
+/* SIGUSR1: the summary of this moment; what is published is left to the interval. */
+static int tell_so_far(struct run *run, struct failure *failure)
+{
+	int err = run->options.trace == TRACE_KERNEL ? drain(run, failure) :
+		flows_snapshot(&run->flows, &run->maps, failure);
+
+	if (!err)
+		print_summaries(run, NULL);
+	return err;
+}
+
 /* From the attach until something ends the run. Returns 0, or -1 with failure filled in. */
 static int loop(struct run *run, const sigset_t *caught, struct failure *failure)
 {
@@ -285,7 +304,9 @@ static int loop(struct run *run, const sigset_t *caught, struct failure *failure
 			break;
 		if (asked) {
 			asked = 0;
-			print_summaries(run, NULL);
+			err = tell_so_far(run, failure);
+			if (err)
+				break;
 		}
 		now = run_now();
 		if (now >= run->end)
@@ -300,16 +321,30 @@ static int loop(struct run *run, const sigset_t *caught, struct failure *failure
 	return err;
 }
 
+static void detach(struct run *run)
+{
+	struct failure failure;
+
+	if (!run->ended_at && run_detach(run, &failure)) {
+		complain(&failure);
+		run->failed = 1;
+	}
+}
+
+/* A signal, while the output waits for its reader: the data can wait, the detach must not. */
+static void on_blocked_output(void *run)
+{
+	if (stops)
+		detach(run);
+}
+
 /* Detach, then the rest of the data and the summary. */
 static void finish(struct run *run)
 {
 	struct failure failure;
 	int err;
 
-	if (run_detach(run, &failure)) {
-		complain(&failure);
-		run->failed = 1;
-	}
+	detach(run);
 	if (stops > 1)
 		return;
 	err = run->options.trace == TRACE_KERNEL ? drain(run, &failure) : publish(run, &failure);
@@ -366,6 +401,8 @@ static int trace(struct run *run)
 			complain(&failure);
 	} else {
 		run->report.nlinks = run->nlinks;
+		run->output.interrupted = on_blocked_output;
+		run->output.context = run;
 		report_begin(&run->report, &run->output);
 		output_flush(&run->output, &stops);
 		run->failed = loop(run, &caught, &failure) != 0;
