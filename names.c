@@ -1,5 +1,4 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-#include <stdio.h>
 #include <string.h>
 #include <strings.h>
 
@@ -58,6 +57,31 @@ static int number_of(const struct name *names, size_t n, const char *name)
 	return -1;
 }
 
+char *put_decimal(char *end, __u64 number)
+{
+	char digits[20];
+	int n = 0;
+
+	do
+		digits[n++] = '0' + number % 10;
+	while (number /= 10);
+	while (n)
+		*end++ = digits[--n];
+	return end;
+}
+
+/* At least places hexadecimal digits. */
+static char *put_hex(char *end, unsigned int number, int places)
+{
+	int shift = 4 * (places - 1);
+
+	while (shift < 28 && number >> shift >> 4)
+		shift += 4;
+	for (; shift >= 0; shift -= 4)
+		*end++ = "0123456789abcdef"[number >> shift & 15];
+	return end;
+}
+
 const char *eth_type_name(char *text, unsigned int eth_type, int numeric)
 {
 	const char *name = numeric ? NULL : name_of(eth_types, COUNT(eth_types), eth_type);
@@ -65,9 +89,9 @@ const char *eth_type_name(char *text, unsigned int eth_type, int numeric)
 	if (eth_type < 0x600)
 		name = "802.3";
 	if (name)
-		snprintf(text, NAME_LEN, "%s", name);
+		strcpy(text, name);
 	else
-		snprintf(text, NAME_LEN, "%#06x", eth_type);
+		*put_hex(stpcpy(text, "0x"), eth_type, 4) = '\0';
 	return text;
 }
 
@@ -76,9 +100,9 @@ const char *protocol_name(char *text, unsigned int protocol, int numeric)
 	const char *name = numeric ? NULL : name_of(protocols, COUNT(protocols), protocol);
 
 	if (name)
-		snprintf(text, NAME_LEN, "%s", name);
+		strcpy(text, name);
 	else
-		snprintf(text, NAME_LEN, "%u", protocol);
+		*put_decimal(text, protocol) = '\0';
 	return text;
 }
 
@@ -92,16 +116,23 @@ int protocol_number(const char *name)
 	return number_of(protocols, COUNT(protocols), name);
 }
 
-static char *put_prefix(char *end, int prefix)
+static void put_prefix(char *end, int prefix)
 {
-	if (prefix >= 0)
-		end += sprintf(end, "/%d", prefix);
-	return end;
+	if (prefix >= 0) {
+		*end++ = '/';
+		end = put_decimal(end, prefix);
+	}
+	*end = '\0';
 }
 
 static char *put_ipv4(char *end, const __u8 address[4])
 {
-	return end + sprintf(end, "%u.%u.%u.%u", address[0], address[1], address[2], address[3]);
+	for (int i = 0; i < 4; i++) {
+		if (i)
+			*end++ = '.';
+		end = put_decimal(end, address[i]);
+	}
+	return end;
 }
 
 const char *ipv4_text(char *text, const __u8 address[4], int prefix)
@@ -146,13 +177,12 @@ const char *ipv6_text(char *text, const __u8 address[16], int prefix)
 		}
 		if (i)
 			*end++ = ':';
-		end += sprintf(end, "%x", address[2 * i] << 8 | address[2 * i + 1]);
+		end = put_hex(end, address[2 * i] << 8 | address[2 * i + 1], 1);
 	}
 	if (groups == 6) {
 		*end++ = ':';
 		end = put_ipv4(end, address + 12);
 	}
-	*end = '\0';
 	put_prefix(end, prefix);
 	return text;
 }

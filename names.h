@@ -34,4 +34,7 @@ int protocol_number(const char *name);
 const char *ipv4_text(char *text, const __u8 address[4], int prefix);
 const char *ipv6_text(char *text, const __u8 address[16], int prefix);
 
+/* Write number at end, up to 20 bytes without a NUL. Returns the end of its digits. */
+char *put_decimal(char *end, __u64 number);
+
 #endif

@@ -50,19 +50,6 @@ static void set_text(struct value *value, const char *text)
 	value->len = strlen(text);
 }
 
-static char *put_number(char *end, __u64 number)
-{
-	char digits[20];
-	int n = 0;
-
-	do
-		digits[n++] = '0' + number % 10;
-	while (number /= 10);
-	while (n)
-		*end++ = digits[--n];
-	return end;
-}
-
 /* Exactly places digits, with leading zeros. */
 static char *put_digits(char *end, unsigned int number, int places)
 {
@@ -84,12 +71,12 @@ static char *put_fraction(char *end, __u64 nanoseconds, int decimals)
 static void set_number(struct value *value, __u64 number)
 {
 	value->text = value->room;
-	value->len = put_number(value->room, number) - value->room;
+	value->len = put_decimal(value->room, number) - value->room;
 }
 
 static void set_seconds(struct value *value, __u64 nanoseconds, int decimals)
 {
-	char *end = put_number(value->room, nanoseconds / SECOND);
+	char *end = put_decimal(value->room, nanoseconds / SECOND);
 
 	end = put_fraction(end, nanoseconds, decimals);
 	value->text = value->room;
@@ -397,10 +384,12 @@ static void put_trace_text(struct output *out, const struct record *record)
 		output_format(out, "eth_type=%#x src_ip=", eth_type);
 	get_src_ip(record, &value);
 	output_text(out, value.text ? value.text : "-");
+	output_text(out, " protocol=");
+	set_text(&value, "-");
 	if (has(record, FIELD_PROTOCOL))
-		output_format(out, " protocol=%u\n", key->protocol);
-	else
-		output_text(out, " protocol=-\n");
+		set_number(&value, key->protocol);
+	output_bytes(out, value.text, value.len);
+	output_bytes(out, "\n", 1);
 }
 
 void report_begin(const struct report *report, struct output *out)
