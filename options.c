@@ -190,8 +190,8 @@ static int take_word(struct options *options, const struct option_row *row, cons
 
 	if (i < 0) {
 		snprintf(next, sizeof(next), "write one of: %s", row->words);
-		return misuse(failure, next, "%s '%s': there is no such %s", row_text(name, row), word,
-			      row->name);
+		return misuse(failure, next, "%s '%s': there is no such %s", row_text(name, row),
+			      word, row->name);
 	}
 	*(unsigned int *)((char *)options + row->field) = i;
 	return 0;
@@ -203,8 +203,8 @@ static int take_interface(struct options *options, const struct option_row *row,
 	(void)row;
 	if (!*word || !strcmp(word, "all"))
 		return misuse(failure, "name a link, such as -i eth0; -i may be repeated",
-			      "--interface '%s': %s", word,
-			      *word ? "this version takes links by name only" : "the name is empty");
+			      "--interface '%s': %s", word, *word ?
+			      "this version takes links by name only" : "the name is empty");
 	if (options->ninterfaces == INTERFACES_MAX)
 		return misuse(failure, "run a second xguard for the others",
 			      "--interface '%s': more than %d interfaces", word, INTERFACES_MAX);
@@ -283,8 +283,8 @@ static const struct option_row rows[] = {
 	 FIELD(format), .words = "text json csv"},
 	{0, "output", "FILE", "write there, not to standard output (-)", .take = take_text,
 	 FIELD(output)},
-	{0, "interval", "SECONDS", "between two looks at the flows; default 1", .take = take_seconds,
-	 FIELD(interval)},
+	{0, "interval", "SECONDS", "between two looks at the flows; default 1",
+	 .take = take_seconds, FIELD(interval)},
 	{'n', NULL, NULL, "numbers instead of names for types and protocols", FLAG(numeric, 1)},
 
 	{.help = "The rest:"},
@@ -357,7 +357,8 @@ static int refused(int why, const char *word, struct failure *failure)
 			      "'-' comes after --", "unknown option -%c",
 			      optopt > ' ' && optopt < 0x7f ? optopt : '?');
 	if (abbreviates(word, list, sizeof(list)) > 1)
-		return misuse(failure, "write one of them in full", "%s is ambiguous: %s", word, list);
+		return misuse(failure, "write one of them in full", "%s is ambiguous: %s", word,
+			      list);
 	return misuse(failure, "xguard --help lists the options", "unknown option %s", word);
 }
 
@@ -410,7 +411,8 @@ static int check(const struct options *options, unsigned long long given, struct
 	if (options->action == ACTION_DUMP)
 		return 0;
 	if (!options->ninterfaces)
-		return misuse(failure, "add --interface IFACE, such as -i eth0", "no interface given");
+		return misuse(failure, "add --interface IFACE, such as -i eth0",
+			      "no interface given");
 	if (!options->trace)
 		return misuse(failure, "add --kernel-trace (-k: a line for every frame) or "
 			      "--userspace-trace (-u: a line for every flow)", "no trace given");
@@ -485,7 +487,8 @@ void options_usage(FILE *file)
 	fputs("usage: xguard --interface IFACE --kernel-trace | --userspace-trace\n"
 	      "              [--tcp | --udp | --icmp] [OPTION...] [FILTER]\n\n"
 	      "Shows what arrives at a network interface, seen in its driver (XDP).\n"
-	      "FILTER is an expression as tcpdump takes it; see pcap-filter(7) and xguard(8).\n", file);
+	      "FILTER is an expression as tcpdump takes it; see pcap-filter(7) and xguard(8).\n",
+	      file);
 	for (size_t i = 0; i < ROWS; i++) {
 		if (rows[i].take)
 			print_row(file, &rows[i]);

@@ -40,8 +40,9 @@ struct options {
 };
 
 /*
- * Parse a command line; argv is reordered (words that are no options go last). Returns 0, or -EINVAL for misuse (exit status 2) with failure's step empty,
- * its reason what is wrong and its next step what to write instead.
+ * Parse a command line; argv is reordered (words that are no options go last). Returns 0, or
+ * -EINVAL for misuse (exit status 2) with failure's step empty, its reason what is wrong and its
+ * next step what to write instead.
  */
 int options_parse(struct options *options, int argc, char **argv, struct failure *failure);
 void options_free(struct options *options);

@@ -31,25 +31,24 @@ int output_open(struct output *output, const char *path, struct failure *failure
 	return fail(failure, EBADF, "open standard output");
 }
 
-/* After a write or poll that failed: 1 where it is to be tried again. */
-static int again(struct output *output)
+/*
+ * Before a write, which may wait: heed the signals that came. A write that one cut short has
+ * written something and says nothing of it, so asking only after EINTR would not do.
+ */
+static int given_up(struct output *output)
 {
-	struct pollfd ready = {.fd = output->fd, .events = POLLOUT};
-
-	if (errno == EAGAIN && poll(&ready, 1, -1) >= 0)
-		return 1;
-	if (errno != EINTR || (output->give_up && *output->give_up >= 2)) {
-		output->error = errno;
-		return 0;
-	}
 	if (output->interrupted)
 		output->interrupted(output->context);
-	return 1;
+	if (output->give_up && *output->give_up >= 2)
+		output->error = EINTR;
+	return output->error;
 }
 
 static void write_all(struct output *output, const char *bytes, size_t len)
 {
-	while (len && !output->error) {
+	struct pollfd ready = {.fd = output->fd, .events = POLLOUT};
+
+	while (len && !output->error && !given_up(output)) {
 		ssize_t n = write(output->fd, bytes, len);
 
 		if (n > 0) {
@@ -57,8 +56,10 @@ static void write_all(struct output *output, const char *bytes, size_t len)
 			len -= n;
 		} else if (n == 0) {
 			output->error = EIO;
-		} else if (!again(output)) {
-			return;
+		} else if (errno == EAGAIN) {
+			poll(&ready, 1, -1);
+		} else if (errno != EINTR) {
+			output->error = errno;
 		}
 	}
 }

@@ -13,7 +13,7 @@ struct output {
 	int error;                /* errno of the first write that failed; EPIPE: the reader went */
 	const char *name;         /* "standard output" or the file's */
 	const volatile sig_atomic_t *give_up; /* of the last flush; a full buffer heeds it too */
-	void (*interrupted)(void *context); /* a signal came while a write waited; NULL: nothing to do */
+	void (*interrupted)(void *context); /* before each write: has a signal come? or NULL */
 	void *context;
 	size_t len;
 	char buffer[8192];
@@ -30,9 +30,10 @@ void output_format(struct output *output, const char *format, ...)
 	__attribute__((format(printf, 2, 3)));
 
 /*
- * Append text that others chose, made fit to be seen: what is no valid UTF-8, and control characters
- * (below 0x20, 0x7f, U+0080 to U+009f), become \xHH, byte by byte. In JSON, a string with its quotes,
- * control characters below 0x80 become \u00HH; in CSV, a value quoted where RFC 4180 wants it.
+ * Append text that others chose, made fit to be seen: what is no valid UTF-8, and control
+ * characters (below 0x20, 0x7f, U+0080 to U+009f), become \xHH, byte by byte. In JSON, a string
+ * with its quotes, control characters below 0x80 become \u00HH; in CSV, a value quoted where RFC
+ * 4180 wants it.
  */
 void output_harmless(struct output *output, const char *text, size_t len);
 void output_json(struct output *output, const char *text, size_t len);
@@ -43,8 +44,8 @@ void output_csv(struct output *output, const char *text, size_t len);
 const char *harmless_text(char *to, size_t size, const char *text);
 
 /*
- * Write what is buffered. EINTR is tried again, unless *give_up (a count of signals) has reached two.
- * Returns 0, or -errno of the first failure, kept in error.
+ * Write what is buffered. EINTR is tried again, unless *give_up (a count of signals) has reached
+ * two. Returns 0, or -errno of the first failure, kept in error.
  */
 int output_flush(struct output *output, const volatile sig_atomic_t *give_up);
 

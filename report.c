@@ -39,7 +39,7 @@ struct value {
 struct column {
 	const char *name;
 	unsigned int kinds;
-	unsigned int field;                /* FIELD_ bit that decides whether it is shown; 0: always */
+	unsigned int field;                /* FIELD_ bit without which it is not shown; or 0 */
 	int string;                        /* in JSON: a string, not a number */
 	void (*get)(const struct record *record, struct value *value);
 };

@@ -52,8 +52,8 @@ void report_flow(const struct report *report, struct output *out, const struct f
 void report_packet(const struct report *report, struct output *out, const struct trace_line *line);
 
 /*
- * The summary of one link, at time now: a sentence for standard error, without newline, in text (size
- * bytes), "xguard: " not included. In JSON, and where out is not NULL, also a record in out.
+ * The summary of one link, at time now: a sentence for standard error, without newline, in text
+ * (size bytes), "xguard: " not included. In JSON, and where out is not NULL, also a record in out.
  */
 void report_summary(const struct report *report, struct output *out,
 		    const struct report_summary *summary, __u64 now, char *text, size_t size);

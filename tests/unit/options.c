@@ -157,7 +157,8 @@ static const struct golden accepted[] = {
 #define FIELDS "write some of src_ip,dst_ip,src_port,dst_port,protocol,vlan; " \
 	       "Ethernet type and interface always count"
 #define SECONDS(option, word) option " '" word "': not a time in seconds; " \
-	"write decimal seconds from 0.01 to 1000000000, such as 0.5 or 10, with at most nine decimals"
+	"write decimal seconds from 0.01 to 1000000000, such as 0.5 or 10, " \
+	"with at most nine decimals"
 #define NOT_A_NUMBER(option, word, from, to) option " '" word "': not a whole number; " \
 	"write a whole number from " from " to " to
 #define OUT_OF_RANGE(option, word, from, to) option " '" word "': out of range; " \
@@ -249,7 +250,7 @@ static const struct golden refusals[] = {
 	{"--interval -1", SECONDS("--interval", "-1")},
 	{"--interval 1e3", SECONDS("--interval", "1e3")},
 	{"--duration 1.0000000001", SECONDS("--duration", "1.0000000001")},
-	{"--duration 1.99999999999999999999999", SECONDS("--duration", "1.99999999999999999999999")},
+	{"--duration 1.9999999999999999999999", SECONDS("--duration", "1.9999999999999999999999")},
 	{"--duration 1000000000.1", SECONDS("--duration", "1000000000.1")},
 	{"--duration 18446744075", SECONDS("--duration", "18446744075")},
 	{"--duration 99999999999999999999", SECONDS("--duration", "99999999999999999999")},

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-/* The way out: what is written arrives whole, what fails is noticed, what others chose is harmless. */
+/* What is written arrives whole, what fails is noticed, what others chose is harmless. */
 #include <pthread.h>
 #include <stdlib.h>
 #include <sys/stat.h>
@@ -23,7 +23,8 @@ static void pipe_pair(int *reader, int *writer, int flags)
 {
 	int fds[2];
 
-	if (pipe2(fds, O_CLOEXEC) || fcntl(fds[1], F_SETFL, flags) || fcntl(fds[1], F_SETPIPE_SZ, 4096) < 0)
+	if (pipe2(fds, O_CLOEXEC) || fcntl(fds[1], F_SETFL, flags) ||
+	    fcntl(fds[1], F_SETPIPE_SZ, 4096) < 0)
 		abort();
 	*reader = fds[0];
 	*writer = fds[1];
@@ -76,7 +77,8 @@ static void test_whole(int flags, const char *name)
 	is_number(output_close(&out, NULL), 0, name);
 	is_number(out.fd, -1, "closed");
 	pthread_join(sink.thread, NULL);
-	ok(sink.len == len && !memcmp(sink.bytes, wanted, len), "all %zu bytes arrived, in order", len);
+	ok(sink.len == len && !memcmp(sink.bytes, wanted, len), "all %zu bytes arrived, in order",
+	   len);
 	close(sink.fd);
 }
 
@@ -123,7 +125,7 @@ static void test_failures(void)
 static void test_open(void)
 {
 	char path[] = "/tmp/xguard-output-XXXXXX", text[20] = "";
-	int fd = mkstemp(path), saved;
+	int fd = mkstemp(path), saved, closed, unwritable;
 	struct failure failure;
 	struct stat status;
 
@@ -150,10 +152,14 @@ static void test_open(void)
 	fflush(stdout);
 	saved = fcntl(1, F_DUPFD_CLOEXEC, 3);
 	close(1);
-	fd = output_open(&out, NULL, &failure);
+	closed = output_open(&out, NULL, &failure);
+	fd = open("/dev/null", O_RDONLY | O_CLOEXEC); /* becomes 1 */
+	unwritable = output_open(&out, NULL, &failure);
 	dup2(saved, 1);
 	close(saved);
-	is_number(fd, -EBADF, "a closed standard output");
+	is_number(fd, 1, "the lowest number");
+	is_number(closed, -EBADF, "a closed standard output");
+	is_number(unwritable, -EBADF, "one that cannot be written to");
 }
 
 static void count_signal(int signal)
@@ -162,18 +168,25 @@ static void count_signal(int signal)
 	signals++;
 }
 
+static void count_interrupts(void *context)
+{
+	++*(int *)context;
+}
+
 /* A reader that stands still, and a user who presses Ctrl+C twice. */
 static void test_give_up(int flags, const char *name)
 {
 	static char text[20000];
 	struct itimerval often = {{0, 20000}, {0, 20000}}, never = {0};
 	struct sigaction action = {.sa_handler = count_signal};
-	int reader, writer;
+	int reader, writer, interrupts = 0;
 
 	memset(text, 'x', sizeof(text));
 	pipe_pair(&reader, &writer, flags);
 	sigaction(SIGALRM, &action, NULL);
 	start(writer);
+	out.interrupted = count_interrupts;
+	out.context = &interrupts;
 	is_number(output_flush(&out, &signals), 0, "nothing to flush");
 	signals = 0;
 	setitimer(ITIMER_REAL, &often, NULL);
@@ -181,6 +194,7 @@ static void test_give_up(int flags, const char *name)
 	setitimer(ITIMER_REAL, &never, NULL);
 	is_number(output_close(&out, &signals), -EINTR, name);
 	ok(signals >= 2, "after two signals, not one");
+	ok(interrupts >= 1, "of which the first was told");
 	close(reader);
 }
 
@@ -211,7 +225,8 @@ static void test_harmless(void)
 		{"\x7f", "\\x7f", "\"\\u007f\"", "\\x7f"},
 		{"\xc3\xa9", "\xc3\xa9", "\"\xc3\xa9\"", "\xc3\xa9"},
 		{"\xe2\x82\xac", "\xe2\x82\xac", "\"\xe2\x82\xac\"", "\xe2\x82\xac"},
-		{"\xf0\x9f\x90\xa7", "\xf0\x9f\x90\xa7", "\"\xf0\x9f\x90\xa7\"", "\xf0\x9f\x90\xa7"},
+		{"\xf0\x9f\x90\xa7", "\xf0\x9f\x90\xa7", "\"\xf0\x9f\x90\xa7\"",
+		 "\xf0\x9f\x90\xa7"},
 		{"\x80", "\\x80", "\"\\\\x80\"", "\\x80"},
 		{"\xc2\x9b", "\\xc2\\x9b", "\"\\\\xc2\\\\x9b\"", "\\xc2\\x9b"}, /* C1: CSI */
 		{"\xc2\xa0", "\xc2\xa0", "\"\xc2\xa0\"", "\xc2\xa0"},
@@ -226,7 +241,8 @@ static void test_harmless(void)
 	char text[64];
 
 	for (size_t i = 0; i < sizeof(golden) / sizeof(golden[0]); i++) {
-		is_text(harmless_of(golden[i].text, output_harmless), golden[i].harmless, "as text");
+		is_text(harmless_of(golden[i].text, output_harmless), golden[i].harmless,
+			"as text");
 		is_text(harmless_text(text, sizeof(text), golden[i].text), golden[i].harmless,
 			"in a message");
 		is_text(harmless_of(golden[i].text, output_json), golden[i].json, "as JSON");
