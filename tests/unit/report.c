@@ -311,7 +311,8 @@ static void test_summary(void)
 	summary.nanoseconds = 949999999;
 	summary.lines = summary.lost = ~0ull;
 	is_summary(&report, &summary, "\\x1b[2J: 18446744073709551615 packets, "
-		   "18446744073709551615 bytes, 18446744073709551615 lines, 18446744073709551615 lost in 0.9 s", "");
+		   "18446744073709551615 bytes, 18446744073709551615 lines, "
+		   "18446744073709551615 lost in 0.9 s", "");
 }
 
 static void test_time(void)
