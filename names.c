@@ -75,7 +75,7 @@ static char *put_hex(char *end, unsigned int number, int places)
 {
 	int shift = 4 * (places - 1);
 
-	while (shift < 28 && number >> shift >> 4)
+	while (number >> shift >> 4)
 		shift += 4;
 	for (; shift >= 0; shift -= 4)
 		*end++ = "0123456789abcdef"[number >> shift & 15];
