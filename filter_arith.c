@@ -290,10 +290,14 @@ static int simple(struct compiler *c, const struct arith *a, int op, __u32 k)
 	at = c->ariths[a->left].number;
 	if (at > FIXED_OFFSET_MAX)
 		return group;
-	if (!a->transport)
-		return filter_masked(c, V_FRAME, a->base + at, a->size, mask, op, k);
-	group = filter_masked(c, V_TRANSPORT, at, a->size, mask, op, k);
-	c->tests[group].base = a->base;
+	if (op != BPF_JEQ)
+		group = filter_compare(c, a->transport ? V_TRANSPORT : V_FRAME,
+				       a->transport ? at : a->base + at, a->size, op, k);
+	else
+		group = filter_masked(c, a->transport ? V_TRANSPORT : V_FRAME,
+				      a->transport ? at : a->base + at, a->size, mask, op, k);
+	if (a->transport)
+		c->tests[group].base = a->base;
 	return group;
 }
 

@@ -129,8 +129,8 @@ static int fetch(struct code *code, int number, int ordered)
 	return i;
 }
 
-/* A masked copy of a register: in r5 if that is free, else where the other value was. */
-static int masked(struct code *code, int i, __u32 mask)
+/* A copy of a value, and one operation on it: in r5 if that is free, else where the other was. */
+static int changed(struct code *code, int i, int op, __u32 operand)
 {
 	int reg = BPF_REG_5;
 
@@ -139,7 +139,7 @@ static int masked(struct code *code, int i, __u32 mask)
 		code->now.value[!i] = -1;
 	}
 	filter_emit(code, BPF_MOV32_REG(reg, registers[i]));
-	filter_emit(code, BPF_ALU32_IMM(BPF_AND, reg, mask));
+	filter_emit(code, BPF_ALU32_IMM(op, reg, operand));
 	return reg;
 }
 
@@ -197,6 +197,8 @@ static int inverse(int op)
 		return BPF_JLE;
 	case BPF_JGE:
 		return BPF_JLT;
+	case BPF_JLE:
+		return BPF_JGT;
 	default:
 		return -1;
 	}
@@ -211,7 +213,7 @@ static void branch(struct code *code, const struct test *test, struct bpf_insn j
 	arrive(code, yes);
 	arrive(code, no);
 	next = next_test(code);
-	if (yes == next && opposite >= 0) {
+	if (yes == next && opposite >= 0 && no < 0) {
 		jump.code = (jump.code & ~0xf0) | opposite;
 		yes = no;
 		no = next;
@@ -227,6 +229,29 @@ static void always(struct code *code, const struct test *test, int outcome)
 	go(code, test->to[outcome], next_test(code));
 }
 
+/* A constant in the byte order in which a value is held. */
+static __u32 as_loaded(const struct code *code, const struct test *test, int i, __u32 k)
+{
+	if (code->now.ordered[i])
+		return k;
+	return test->size == 2 ? htons(k) : htonl(k);
+}
+
+static void emit_any_of(struct code *code, const struct test *test, int i)
+{
+	const __u32 k[] = { test->span >> 16, test->span & 0xffff, test->k };
+
+	for (int n = k[0] == k[1]; n < 3; n++) {
+		__u32 constant = as_loaded(code, test, i, k[n]);
+		struct bpf_insn jump = BPF_JMP32_IMM(BPF_JEQ, registers[i], constant, 0);
+
+		if (n < 2)
+			filter_jump(code, jump, test->to[1]);
+		else
+			branch(code, test, jump, 0);
+	}
+}
+
 static void emit_equal(struct code *code, const struct test *test, int i)
 {
 	__u32 all = test->size == 4 ? 0xffffffff : (1u << 8 * test->size) - 1;
@@ -237,16 +262,14 @@ static void emit_equal(struct code *code, const struct test *test, int i)
 		always(code, test, !(k & ~mask));
 		return;
 	}
-	if (!code->now.ordered[i]) {
-		k = test->size == 2 ? htons(k) : htonl(k);
-		mask = test->size == 2 ? htons(mask) : htonl(mask);
-	}
+	k = as_loaded(code, test, i, k);
+	mask = as_loaded(code, test, i, mask);
 	if (mask == all) {
 		branch(code, test, BPF_JMP32_IMM(BPF_JEQ, reg, k, 0), 0);
 	} else if (!k || (k == mask && !(mask & (mask - 1)))) {
 		branch(code, test, BPF_JMP32_IMM(BPF_JSET, reg, mask, 0), !k);
 	} else {
-		reg = masked(code, i, mask);
+		reg = changed(code, i, BPF_AND, mask);
 		branch(code, test, BPF_JMP32_IMM(BPF_JEQ, reg, k, 0), 0);
 	}
 }
@@ -285,7 +308,7 @@ static void emit_test(struct code *code, int number)
 {
 	const struct test *test = &code->c->tests[number];
 	__u32 k = test->k;
-	int i;
+	int i, reg;
 
 	code->now = code->states[number];
 	code->start[number] = code->len;
@@ -297,14 +320,23 @@ static void emit_test(struct code *code, int number)
 		emit_chain(code, test);
 		return;
 	}
-	i = fetch(code, number, test->op == BPF_JGT || test->op == BPF_JGE);
+	i = fetch(code, number, test->op == BPF_JLE);
 	if (test->op == BPF_JEQ) {
 		emit_equal(code, test, i);
 		return;
 	}
-	if (!code->now.ordered[i])
-		k = test->size == 2 ? htons(k) : htonl(k);
-	branch(code, test, BPF_JMP32_IMM(test->op, registers[i], k, 0), 0);
+	if (test->op == BPF_JLE) {
+		/* Of the copy alone the verifier learns a range: paths stay alike, and few. */
+		reg = changed(code, i, BPF_SUB, test->k);
+		branch(code, test, BPF_JMP32_IMM(BPF_JLE, reg, test->span, 0), 0);
+		return;
+	}
+	if (test->op == ANY_OF) {
+		emit_any_of(code, test, i);
+		return;
+	}
+	branch(code, test, BPF_JMP32_IMM(BPF_JSET, registers[i], as_loaded(code, test, i, k), 0),
+	       0);
 }
 
 static void emit_end(struct code *code)

@@ -101,7 +101,7 @@ static void number(struct flow *flow)
 			const struct test *other = &tests[flow->comparisons[found].test];
 
 			if (filter_same_value(t, other) && t->mask == other->mask && t->op == other->op &&
-			    t->k == other->k)
+			    t->k == other->k && t->span == other->span)
 				break;
 		}
 		if (found < 0) {
@@ -125,6 +125,11 @@ static void learn(struct flow *flow, __u32 *facts, int comparison, int outcome)
 		facts[flow->words + comparison / 32] &= ~bit;
 }
 
+static int is_any_of(__u32 value, const struct test *test)
+{
+	return value == test->k || value == (test->span & 0xffff) || value == test->span >> 16;
+}
+
 /* What a value that equals k under mask tells about another comparison of it; -1: nothing. */
 static int implied(const struct test *is, const struct test *asked)
 {
@@ -136,7 +141,9 @@ static int implied(const struct test *is, const struct test *asked)
 		return -1;
 	if (asked->op == BPF_JSET)
 		return (is->k & asked->k) != 0;
-	return asked->op == BPF_JGT ? is->k > asked->k : is->k >= asked->k;
+	if (asked->op == ANY_OF)
+		return is_any_of(is->k, asked);
+	return is->k - asked->k <= asked->span;
 }
 
 /* A test had an outcome: so much is known behind it. */
@@ -147,12 +154,19 @@ static void learn_outcome(struct flow *flow, __u32 *facts, int test, int outcome
 	if (flow->number[test] < 0)
 		return;
 	learn(flow, facts, flow->number[test], outcome);
-	if (!outcome || t->op != BPF_JEQ)
+	if (t->op != ANY_OF && (!outcome || t->op != BPF_JEQ))
 		return;
 	for (int i = flow->values[hash_value(t)]; i >= 0; i = flow->comparisons[i].sibling) {
 		const struct test *other = &flow->c->tests[flow->comparisons[i].test];
-		int result = filter_same_value(t, other) ? implied(t, other) : -1;
+		int result = -1;
 
+		if (!filter_same_value(t, other))
+			continue;
+		if (t->op == BPF_JEQ)
+			result = implied(t, other);
+		else if (other->op == BPF_JEQ && other->mask == t->mask &&
+			 is_any_of(other->k, t) != outcome)
+			result = 0;
 		if (result >= 0)
 			learn(flow, facts, i, result);
 	}

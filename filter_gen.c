@@ -161,9 +161,26 @@ int filter_masked(struct compiler *c, enum test_kind kind, __u32 offset, int siz
 	return last_test(c);
 }
 
+/* The value is from low to high; low above high: the load alone, and no. */
+int filter_between(struct compiler *c, enum test_kind kind, __u32 offset, int size, __u32 low,
+		   __u32 high)
+{
+	int group;
+
+	if (low > high)
+		return filter_masked(c, kind, offset, size, 0, BPF_JEQ, 1);
+	group = filter_masked(c, kind, offset, size, 0xffffffff, BPF_JLE, low);
+	c->tests[group].span = high - low;
+	return group;
+}
+
 int filter_compare(struct compiler *c, enum test_kind kind, __u32 offset, int size, int op,
 			    __u32 k)
 {
+	if (op == BPF_JGE)
+		return filter_between(c, kind, offset, size, k, 0xffffffff);
+	if (op == BPF_JGT)
+		return filter_not(c, filter_between(c, kind, offset, size, 0, k));
 	return filter_masked(c, kind, offset, size, 0xffffffff, op, k);
 }
 
@@ -177,6 +194,15 @@ int filter_relate(struct compiler *c, int left, int right, int op)
 	test->left = left;
 	test->right = right;
 	return last_test(c);
+}
+
+/* A field of the frame is a, b or other. */
+int filter_any_of(struct compiler *c, __u32 offset, int size, __u32 a, __u32 b, __u32 other)
+{
+	int group = filter_masked(c, V_FRAME, offset, size, 0xffffffff, ANY_OF, a);
+
+	c->tests[group].span = b | other << 16;
+	return group;
 }
 
 /* A field of the frame is k. */

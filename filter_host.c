@@ -20,47 +20,44 @@ static int directed(struct compiler *c, enum direction direction, int source,
 	return filter_or(c, source, destination);
 }
 
-/* An IPv4 address in frames of one type. */
-static int host_in(struct compiler *c, const struct token *token, __u32 type,
-			    __u32 source, __u32 destination, __u32 address, __u32 mask,
-			    enum direction direction)
+/* An IPv4 address at source or destination, counted from the network header. */
+static int host_at(struct compiler *c, __u32 source, __u32 destination, __u32 address, __u32 mask,
+		   enum direction direction)
 {
-	int group, other;
+	__u32 header = c->payload + c->network;
 
-	if (direction != D_SRC && direction != D_DST) {
-		group = host_in(c, token, type, source, destination, address, mask, D_SRC);
-		other = host_in(c, token, type, source, destination, address, mask, D_DST);
-		return directed(c, direction, group, other);
-	}
-	group = filter_ethertype(c, token, type);
-	other = filter_masked(c, V_FRAME,
-			      c->payload + c->network + (direction == D_SRC ? source : destination),
-			      4, mask, BPF_JEQ, address);
-	return filter_and(c, group, other);
+	if (direction == D_SRC)
+		return filter_masked(c, V_FRAME, header + source, 4, mask, BPF_JEQ, address);
+	if (direction == D_DST)
+		return filter_masked(c, V_FRAME, header + destination, 4, mask, BPF_JEQ, address);
+	return directed(c, direction,
+			host_at(c, source, destination, address, mask, D_SRC),
+			host_at(c, source, destination, address, mask, D_DST));
 }
 
 int filter_host(struct compiler *c, const struct token *token, __u32 address, __u32 mask,
-			 struct qualifiers q)
+		struct qualifiers q)
 {
-	int ip, arp, rarp;
+	int ip = -1, arp = -1;
 
-	switch (q.protocol) {
-	case P_DEFAULT:
-	case P_IP:
-		ip = host_in(c, token, ETH_IP, 12, 16, address, mask, q.direction);
-		if (q.protocol == P_IP || c->labels)
-			return ip;
-		arp = host_in(c, token, ETH_ARP, 14, 24, address, mask, q.direction);
-		rarp = host_in(c, token, ETH_RARP, 14, 24, address, mask, q.direction);
-		return filter_or(c, filter_or(c, ip, arp), rarp);
-	case P_ARP:
-		return host_in(c, token, ETH_ARP, 14, 24, address, mask, q.direction);
-	case P_RARP:
-		return host_in(c, token, ETH_RARP, 14, 24, address, mask, q.direction);
-	default:
+	if (q.protocol != P_DEFAULT && q.protocol != P_IP && q.protocol != P_ARP &&
+	    q.protocol != P_RARP)
 		filter_fail(c, token, "an IPv4 address goes with ip, arp or rarp, not with the "
 			    "protocol in front of %.*s", TOKEN_TEXT(c, token));
-	}
+	if (q.protocol == P_DEFAULT || q.protocol == P_IP)
+		ip = filter_and(c, filter_ethertype(c, token, ETH_IP),
+				host_at(c, 12, 16, address, mask, q.direction));
+	if (q.protocol == P_IP || (q.protocol == P_DEFAULT && c->labels))
+		return ip;
+	if (q.protocol == P_DEFAULT && c->link == L_ETHERNET)
+		arp = filter_any_of(c, c->link_type, 2, ETH_ARP, ETH_RARP, ETH_RARP);
+	else if (q.protocol == P_DEFAULT)
+		arp = filter_or(c, filter_ethertype(c, token, ETH_ARP),
+				filter_ethertype(c, token, ETH_RARP));
+	else
+		arp = filter_ethertype(c, token, q.protocol == P_ARP ? ETH_ARP : ETH_RARP);
+	arp = filter_and(c, arp, host_at(c, 14, 24, address, mask, q.direction));
+	return ip < 0 ? arp : filter_or(c, ip, arp);
 }
 
 static int host6_at(struct compiler *c, const struct token *token, __u32 offset,
@@ -126,13 +123,9 @@ int filter_mac(struct compiler *c, const struct token *token, const __u8 address
 static int port_at(struct compiler *c, enum test_kind kind, __u32 offset, __u32 low,
 			    __u32 high)
 {
-	int group;
-
 	if (low == high)
 		return filter_compare(c, kind, offset, 2, BPF_JEQ, low);
-	group = filter_compare(c, kind, offset, 2, BPF_JGE, low);
-	return filter_and(c, group,
-			  filter_not(c, filter_compare(c, kind, offset, 2, BPF_JGT, high)));
+	return filter_between(c, kind, offset, 2, low, high);
 }
 
 /* Ports of one protocol, offset from where kind counts from to the source port. */
@@ -147,25 +140,6 @@ static int ports_at(struct compiler *c, enum test_kind kind, __u32 offset, __u32
 			port_at(c, kind, offset + 2, low, high));
 }
 
-static int ports4_of(struct compiler *c, __u32 low, __u32 high, unsigned int protocol,
-			      enum direction direction)
-{
-	__u32 header = c->payload + c->network;
-	int group = filter_compare(c, V_FRAME, header + 9, 1, BPF_JEQ, protocol);
-
-	group = filter_and(c, group, filter_first_fragment(c));
-	return filter_and(c, group, ports_at(c, V_TRANSPORT, 0, low, high, direction));
-}
-
-static int ports6_of(struct compiler *c, __u32 low, __u32 high, unsigned int protocol,
-			      enum direction direction)
-{
-	__u32 header = c->payload + c->network;
-	int group = filter_compare(c, V_FRAME, header + 6, 1, BPF_JEQ, protocol);
-
-	return filter_and(c, group, ports_at(c, V_FRAME, header + 40, low, high, direction));
-}
-
 /* Not a later fragment: those have no transport header. */
 int filter_first_fragment(struct compiler *c)
 {
@@ -173,14 +147,20 @@ int filter_first_fragment(struct compiler *c)
 					 0x1fff));
 }
 
-/* Ports from low to high of a protocol, or (0) of SCTP, TCP and UDP. */
-int filter_ports(struct compiler *c, const struct token *token, __u32 low, __u32 high,
-			  unsigned int protocol, enum direction direction)
+/* The byte at offset is protocol, or (0) any that has ports. */
+static int has_ports(struct compiler *c, __u32 offset, unsigned int protocol)
 {
-	static const __u8 all[] = { IP_TCP, IP_UDP, IP_SCTP };
-	int ip = filter_ethertype(c, token, ETH_IP);
-	int ip6 = filter_ethertype(c, token, ETH_IP6);
-	int four = -1, six = -1;
+	if (!protocol)
+		return filter_any_of(c, offset, 1, IP_TCP, IP_UDP, IP_SCTP);
+	return filter_compare(c, V_FRAME, offset, 1, BPF_JEQ, protocol);
+}
+
+/* Ports from low to high of a protocol, or (0) of all that have ports. IPv6 comes first. */
+int filter_ports(struct compiler *c, const struct token *token, __u32 low, __u32 high,
+		 unsigned int protocol, enum direction direction)
+{
+	__u32 header = c->payload + c->network;
+	int ip6 = filter_ethertype(c, token, ETH_IP6), ip = filter_ethertype(c, token, ETH_IP);
 
 	if (low > high) {
 		__u32 swap = low;
@@ -188,17 +168,12 @@ int filter_ports(struct compiler *c, const struct token *token, __u32 low, __u32
 		low = high;
 		high = swap;
 	}
-	for (size_t i = 0; i < sizeof(all); i++) {
-		int group4, group6;
-
-		if (protocol && protocol != all[i])
-			continue;
-		group4 = ports4_of(c, low, high, all[i], direction);
-		group6 = ports6_of(c, low, high, all[i], direction);
-		four = four < 0 ? group4 : filter_or(c, group4, four);
-		six = six < 0 ? group6 : filter_or(c, group6, six);
-	}
-	return filter_or(c, filter_and(c, ip6, six), filter_and(c, ip, four));
+	ip6 = filter_and(c, ip6, has_ports(c, header + 6, protocol));
+	ip6 = filter_and(c, ip6, ports_at(c, V_FRAME, header + 40, low, high, direction));
+	ip = filter_and(c, ip, has_ports(c, header + 9, protocol));
+	ip = filter_and(c, ip, filter_first_fragment(c));
+	ip = filter_and(c, ip, ports_at(c, V_TRANSPORT, 0, low, high, direction));
+	return filter_or(c, ip6, ip);
 }
 
 /* protochain: number is among the next-header values behind an IP header. */

@@ -63,6 +63,9 @@ struct arith {
 	int left, right;   /* A_LOAD: left is the index */
 };
 
+/* A test's op: k, the lower or the upper half of span. */
+#define ANY_OF BPF_JNE
+
 /* Exits of a group of tests that lead nowhere yet: 2 * test + outcome, linked through to[]. */
 struct exits {
 	int first, last;
@@ -73,11 +76,11 @@ enum test_kind { V_FRAME, V_TRANSPORT, V_PACKET, V_ARITH, V_CHAIN, V_ALWAYS };
 struct test {
 	__u8 kind;
 	__u8 size;         /* bytes: 1, 2 or 4; V_CHAIN: 4 or 6, the version of IP */
-	__u8 op;           /* BPF_JEQ, BPF_JGT, BPF_JGE or BPF_JSET */
+	__u8 op;           /* BPF_JEQ, BPF_JSET, BPF_JLE: from k to k + span, ANY_OF; V_ARITH: all */
 	__u32 offset;      /* in the frame, behind the IPv4 header, in struct packet */
 	__u32 base;        /* V_TRANSPORT: offset of the IPv4 header */
 	__u32 mask;        /* of the value */
-	__u32 k;           /* what it is compared with, host byte order */
+	__u32 k, span;     /* what it is compared with, host byte order */
 	int left, right;   /* V_ARITH: the operands; right -1: k. V_ALWAYS: left is the outcome */
 	int to[2];         /* next test when it fails, when it holds; or MATCH, NO_MATCH */
 	struct exits exits[2]; /* of the group that begins here: where it fails, where it holds */
@@ -159,6 +162,9 @@ int filter_masked(struct compiler *c, enum test_kind kind, __u32 offset, int siz
 			   __u32 mask, int op, __u32 k);
 int filter_compare(struct compiler *c, enum test_kind kind, __u32 offset, int size, int op,
 			    __u32 k);
+int filter_between(struct compiler *c, enum test_kind kind, __u32 offset, int size, __u32 low,
+		   __u32 high);
+int filter_any_of(struct compiler *c, __u32 offset, int size, __u32 a, __u32 b, __u32 other);
 int filter_relate(struct compiler *c, int left, int right, int op);
 int filter_is_length(struct compiler *c);
 int filter_ethertype(struct compiler *c, const struct token *token, __u32 type);
