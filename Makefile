@@ -56,6 +56,9 @@ build/xdp_prog.o: xdp_prog.c Makefile | build/tests
 	$(call say,CLANG)
 	$(Q)$(CLANG) -target bpf -mcpu=v2 $(BPF_CFLAGS) $(WARNINGS) $(HEADERS) -MMD -MP -c -o $@ $<
 
+# What takes libc's place must not be made of calls to itself.
+build/libc.o build/printf.o: XCFLAGS += -fno-builtin
+
 build/object.o: object.S build/xdp_prog.o | build/tests
 	$(call say,AS)
 	$(Q)$(CC) -c -o $@ $<
@@ -73,6 +76,11 @@ $(TOOLS): build/tests/%: build/tests/%.o
 	$(call say,LD)
 	$(Q)$(CC) $(CFLAGS) $(XLDFLAGS) $(LDFLAGS) -o $@ $^ -lm
 build/tests/generate: build/tests/traffic.o build/bpf.o
+build/tests/fuzz-filter: tests/fuzz/filter.c $(filter-out filter_dump.c,$(wildcard filter*.c)) bpf.c \
+		$(wildcard filter*.h) packet.h
+	$(call say,CLANG)
+	$(Q)$(CLANG) $(XCFLAGS) -g -O1 -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=all \
+		-o $@ $(filter %.c,$^)
 build/tests/filter-count: $(filter-out build/xguard.o build/run.o,$(OBJS))
 
 check: xguard $(UNITS) $(SANITIZED) $(TOOLS)

@@ -144,7 +144,7 @@ int filter_always(struct compiler *c, int outcome)
 int filter_masked(struct compiler *c, enum test_kind kind, __u32 offset, int size,
 			   __u32 mask, int op, __u32 k)
 {
-	__u32 all = size == 4 ? 0xffffffff : (1u << 8 * size) - 1;
+	__u32 all = size >= 4 ? 0xffffffff : (1u << 8 * size) - 1;
 	struct test *test = new_test(c);
 
 	if (offset > 2 * FIXED_OFFSET_MAX || c->payload + c->network > FIXED_OFFSET_MAX)
