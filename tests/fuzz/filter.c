@@ -1,0 +1,110 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * libFuzzer target: whatever text comes in, the filter compiler ends with a message or with code that
+ * keeps its promises; with FUZZ_LOAD=1 in the environment (root), the running kernel's verifier must
+ * take that code, too.
+ *
+ *	make build/tests/fuzz-filter
+ *	build/tests/fuzz-filter -dict=tests/fuzz/filter.dict -max_total_time=300 DIR tests/fuzz/corpus/filter
+ *	FUZZ_LOAD=1 build/tests/fuzz-filter ... (the same)
+ *
+ * The first byte of an input chooses the link and the protocol, the rest is the filter.
+ */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "bpf.h"
+#include "bpf_insn.h"
+#include "filter.h"
+#include "packet.h"
+
+int LLVMFuzzerTestOneInput(const __u8 *data, size_t size);
+
+static void broken(const char *what, const char *text, size_t at)
+{
+	fprintf(stderr, "%s at instruction %zu of: %s\n", what, at, text);
+	abort();
+}
+
+static void check_insn(const struct filter *filter, size_t i, const char *text)
+{
+	const struct bpf_insn *insn = &filter->insns[i];
+	int class = BPF_CLASS(insn->code), exit = insn->code == (BPF_JMP | BPF_EXIT);
+
+	if (insn->dst_reg > 5 || insn->src_reg > 5)
+		broken("a register that is not the filter's", text, i);
+	if ((class == BPF_JMP || class == BPF_JMP32) && !exit &&
+	    (insn->off < 0 || i + 1 + insn->off >= filter->len))
+		broken("a jump backwards or out of the code", text, i);
+	if (exit != (i == filter->len - 1))
+		broken("an exit too many, or none at the end", text, i);
+	if (class == BPF_ST || (class == BPF_STX &&
+	    (insn->dst_reg != 1 || insn->off < (int)offsetof(struct packet, scratch) ||
+	     insn->off + 8 > (int)sizeof(struct packet))))
+		broken("a store outside of scratch", text, i);
+}
+
+/* An XDP program that lays out struct packet as xdp_prog.c does, and calls the filter. */
+static void load(const struct filter *filter, const char *text)
+{
+	enum { PACKET = -256, ZEROED = sizeof(struct packet) / 8 };
+	struct bpf_insn insns[ZEROED + 16], *all;
+	struct bpf_prog_spec spec = { .name = "fuzz", .type = BPF_PROG_TYPE_XDP, .license = "GPL" };
+	size_t n = 0;
+	int fd = -EAGAIN;
+
+	insns[n++] = BPF_LDX_MEM(BPF_W, BPF_REG_2, BPF_REG_1, 0);
+	insns[n++] = BPF_LDX_MEM(BPF_W, BPF_REG_3, BPF_REG_1, 4);
+	for (int i = 0; i < ZEROED; i++)
+		insns[n++] = BPF_ST_MEM(BPF_DW, BPF_REG_10, PACKET + 8 * i, 0);
+	insns[n++] = BPF_STX_MEM(BPF_DW, BPF_REG_10, BPF_REG_2,
+				 PACKET + (int)offsetof(struct packet, data));
+	insns[n++] = BPF_STX_MEM(BPF_DW, BPF_REG_10, BPF_REG_3,
+				 PACKET + (int)offsetof(struct packet, data_end));
+	insns[n++] = BPF_ALU64_REG(BPF_SUB, BPF_REG_3, BPF_REG_2);
+	insns[n++] = BPF_STX_MEM(BPF_W, BPF_REG_10, BPF_REG_3,
+				 PACKET + (int)offsetof(struct packet, length));
+	insns[n++] = BPF_MOV64_REG(BPF_REG_1, BPF_REG_10);
+	insns[n++] = BPF_ALU64_IMM(BPF_ADD, BPF_REG_1, PACKET);
+	insns[n++] = BPF_RAW_INSN(BPF_JMP | BPF_CALL, 0, BPF_PSEUDO_CALL, 0, 1);
+	insns[n++] = BPF_EXIT_INSN();
+	all = malloc((n + filter->len) * sizeof(*all));
+	memcpy(all, insns, n * sizeof(*all));
+	memcpy(all + n, filter->insns, filter->len * sizeof(*all));
+	spec.insns = all;
+	spec.len = n + filter->len;
+	for (int tries = 0; fd == -EAGAIN && tries < 9; tries++)
+		fd = bpf_prog_load(&spec);
+	if (fd < 0)
+		broken(strerror(-fd), text, filter->len);
+	close(fd);
+	free(all);
+}
+
+int LLVMFuzzerTestOneInput(const __u8 *data, size_t size)
+{
+	static const __u8 protocols[] = { 0, 0, 0, 6, 17, 1 };
+	struct filter filter;
+	char *text;
+	int err;
+
+	if (!size)
+		return 0;
+	text = malloc(size);
+	memcpy(text, data + 1, size - 1);
+	text[size - 1] = '\0';
+	err = filter_compile(&filter, text, protocols[data[0] % 6], data[0] / 6 % 3);
+	if (err && (filter.insns || !filter.error[0] || filter.column < 0 ||
+		    (size_t)filter.column > size))
+		broken("no message, or one that points nowhere", text, 0);
+	for (size_t i = 0; i < filter.len; i++)
+		check_insn(&filter, i, text);
+	if (filter.len && getenv("FUZZ_LOAD"))
+		load(&filter, text);
+	filter_free(&filter);
+	free(text);
+	return 0;
+}
