@@ -25,6 +25,7 @@
 /* Ethernet types that are decoded, in network byte order (IEEE, linux/if_ether.h). */
 #define TYPE_IPV4     BE16(0x0800)
 #define TYPE_ARP      BE16(0x0806)
+#define TYPE_RARP     BE16(0x8035)
 #define TYPE_8021Q    BE16(0x8100)
 #define TYPE_IPV6     BE16(0x86dd)
 #define TYPE_8021AD   BE16(0x88a8)
@@ -73,7 +74,7 @@ struct extension {
 	__u16 offset; /* of a fragment header: the offset and flags */
 };
 
-/* RFC 826, for Ethernet and IPv4. */
+/* RFC 826, for Ethernet and IPv4; RARP (RFC 903) has the same. */
 struct arp {
 	__u16 hardware, protocol;
 	__u8 hardware_length, protocol_length;
@@ -86,6 +87,7 @@ struct arp {
  * memory; the last two are made in registers: see struct flow_key.
  */
 struct frame {
+	const volatile struct xdp_md *ctx; /* to read the frame's bounds anew */
 	struct packet *p;
 	__u64 *key;              /* p->key as words */
 	const void *data, *end;
@@ -107,12 +109,30 @@ INLINE __u64 two_words(__u32 first, __u32 second)
 	return AT(first, 0, 4) | AT(second, 4, 4);
 }
 
+/*
+ * Make the verifier forget what it knows of a number, which stays the same: states that differ
+ * in it only are one state then, where else each extension header would triple them, and each tag
+ * bring all that follows once more.
+ */
+INLINE __u32 forget(__u32 number, const void *word)
+{
+	__u32 unknown = *(const __u32 *)word;
+
+	asm volatile("%0 ^= %1\n%0 ^= %1" : "+r"(number) : "r"(unknown));
+	return number;
+}
+
+INLINE void decode_protocol(struct frame *f, __u8 protocol)
+{
+	f->rest |= PRESENT(FIELD_PROTOCOL) | AT(protocol, 4, 1);
+}
+
 /* The protocol is known, and stands at f->header unless this is a later fragment. */
 INLINE void decode_transport(struct frame *f, __u8 protocol, int later)
 {
 	const __u16 *port = f->header;
 
-	f->rest |= PRESENT(FIELD_PROTOCOL) | AT(protocol, 4, 1);
+	decode_protocol(f, protocol);
 	if (!wanted(FIELD_SRC_PORT | FIELD_DST_PORT) || later)
 		return;
 	if (config.filtered)
@@ -126,13 +146,30 @@ INLINE void decode_transport(struct frame *f, __u8 protocol, int later)
 	f->rest |= PRESENT(FIELD_SRC_PORT | FIELD_DST_PORT);
 }
 
+/* What is there of an IPv4 header that is cut off. */
+INLINE void decode_ipv4_cut(struct frame *f)
+{
+	const struct ipv4 *ip = f->header;
+
+	if ((void *)&ip->checksum > f->end || ip->version_ihl < 0x45 || ip->version_ihl > 0x4f)
+		return;
+	decode_protocol(f, ip->protocol);
+	if ((void *)&ip->dst > f->end)
+		return;
+	if (wanted(FIELD_SRC_IP))
+		f->key[0] = AT(ip->src, 0, 4);
+	f->rest |= PRESENT(FIELD_SRC_IP);
+}
+
 INLINE void decode_ipv4(struct frame *f)
 {
 	const struct ipv4 *ip = f->header;
 	__u32 length;
 
-	if ((void *)(ip + 1) > f->end)
+	if ((void *)(ip + 1) > f->end) {
+		decode_ipv4_cut(f);
 		return;
+	}
 	length = ip->version_ihl;
 	if (length < 0x45 || length > 0x4f)
 		return;
@@ -149,16 +186,9 @@ INLINE void decode_ipv4(struct frame *f)
 	decode_transport(f, ip->protocol, ip->fragment & BE16(0x1fff));
 }
 
-/*
- * Make the verifier forget what it knows of a number, which stays the same: states that differ
- * in it only are one state then, where else each extension header would triple them.
- */
-INLINE __u32 forget(__u32 number, const struct frame *f)
+INLINE int is_extension(__u32 next)
 {
-	__u32 unknown = *(const __u32 *)f->data;
-
-	asm volatile("%0 ^= %1\n%0 ^= %1" : "+r"(number) : "r"(unknown));
-	return number;
+	return next < 64 && EXTENSIONS >> next & 1;
 }
 
 /* What stands behind an IPv6 header: walk its extension headers (RFC 8200) to the protocol. */
@@ -174,7 +204,7 @@ INLINE void decode_extensions(struct frame *f, __u32 next)
 			f->p->chain[i] = next;
 			f->p->chain_len = i + 1;
 		}
-		if (next >= 64 || !(EXTENSIONS >> next & 1))
+		if (!is_extension(next))
 			break;
 		extension = f->header;
 		if (i == EXTENSIONS_MAX || f->header + 8 > f->end)
@@ -189,7 +219,7 @@ INLINE void decode_extensions(struct frame *f, __u32 next)
 		next = extension->next;
 		if (later)
 			break;
-		offset = forget(offset + length, f);
+		offset = forget(offset + length, extension);
 		if (offset > OFFSET_MAX)
 			return;
 		f->header = f->data + offset;
@@ -197,11 +227,33 @@ INLINE void decode_extensions(struct frame *f, __u32 next)
 	decode_transport(f, next, later);
 }
 
+/* What is there of an IPv6 header that is cut off. */
+INLINE void decode_ipv6_cut(struct frame *f)
+{
+	const struct ipv6 *ip = f->header;
+
+	if ((void *)&ip->hops > f->end || *(__u8 *)f->header >> 4 != 6)
+		return;
+	if (!is_extension(ip->next))
+		decode_protocol(f, ip->next);
+	if ((void *)&ip->dst > f->end)
+		return;
+	if (wanted(FIELD_SRC_IP)) {
+		f->key[0] = two_words(ip->src[0], ip->src[1]);
+		f->key[1] = two_words(ip->src[2], ip->src[3]);
+	}
+	f->rest |= PRESENT(FIELD_SRC_IP | FIELD_IPV6);
+}
+
 INLINE void decode_ipv6(struct frame *f)
 {
 	const struct ipv6 *ip = f->header;
 
-	if ((void *)(ip + 1) > f->end || *(__u8 *)f->header >> 4 != 6)
+	if ((void *)(ip + 1) > f->end) {
+		decode_ipv6_cut(f);
+		return;
+	}
+	if (*(__u8 *)f->header >> 4 != 6)
 		return;
 	if (wanted(FIELD_SRC_IP)) {
 		f->key[0] = two_words(ip->src[0], ip->src[1]);
@@ -236,21 +288,27 @@ INLINE int is_tag(__u16 type)
 	return type == TYPE_8021Q || type == TYPE_8021AD || type == TYPE_QINQ_OLD;
 }
 
-/* The tags behind an Ethernet header; returns the type behind them, or of one that is cut off. */
+/*
+ * The tags behind an Ethernet header: to the type behind them, or of one that is cut off. How many
+ * there were, and that their bytes are there, is forgotten.
+ */
 INLINE void decode_tags(struct frame *f)
 {
-	const struct tag *tag;
+	const struct tag *tag = f->header;
+	__u32 offset;
 
 #pragma unroll
 	for (int i = 0; i < TAGS_MAX && is_tag(f->type); i++) {
-		tag = f->header;
 		if ((void *)(tag + 1) > f->end)
 			return;
 		if (!i)
 			f->rest |= PRESENT(FIELD_VLAN) | AT(BE16(tag->tci) & 0xfff, 2, 2);
 		f->type = tag->type;
-		f->header += sizeof(*tag);
+		tag++;
 	}
+	offset = forget((void *)tag - f->data, f->data) & 31;
+	f->data = (const void *)(long)f->ctx->data;
+	f->header = f->data + offset;
 }
 
 /* The Ethernet header and its tags, or none where the link has none: then IP's version tells. */
@@ -289,7 +347,7 @@ INLINE void decode(struct frame *f)
 		decode_ipv4(f);
 	else if (f->type == TYPE_IPV6)
 		decode_ipv6(f);
-	else if (f->type == TYPE_ARP)
+	else if (f->type == TYPE_ARP || f->type == TYPE_RARP)
 		decode_arp(f);
 }
 

@@ -50,10 +50,14 @@ __attribute__((noinline, weak)) int match(const struct packet *packet)
 	return packet->length != 0;
 }
 
-INLINE int filter(struct packet *p, void *data, void *end, __u32 length)
+/*
+ * The frame's bounds are read anew: were the decoder's carried on to here, the verifier would have to
+ * tell apart what each of its ways has checked, and go on from here once for each of them.
+ */
+INLINE int filter(struct packet *p, const volatile struct xdp_md *ctx, __u32 length)
 {
-	p->data = data;
-	p->data_end = end;
+	p->data = (void *)(long)ctx->data;
+	p->data_end = (void *)(long)ctx->data_end;
 	p->length = length;
 	p->reserved = 0;
 #pragma unroll
@@ -250,7 +254,7 @@ SECTION("xdp") static int xguard(struct xdp_md *ctx)
 	__u32 length = config.frags ? buffer_length(ctx) : end - data;
 	struct packet p;
 	__u64 *key = (__u64 *)&p.key;
-	struct frame f = { .p = &p, .key = key, .data = data, .end = end };
+	struct frame f = { .ctx = ctx, .p = &p, .key = key, .data = data, .end = end };
 
 	key[0] = key[1] = key[2] = key[3] = 0;
 	if (config.filtered) {
@@ -262,7 +266,7 @@ SECTION("xdp") static int xguard(struct xdp_md *ctx)
 	key[4] = f.ports | AT(config.ifindex, 4, 4);
 	key[5] = f.rest;
 	asm volatile("" : : "r"(key) : "memory"); /* the key is in memory from here on */
-	if (config.filtered && !filter(&p, data, end, length))
+	if (config.filtered && !filter(&p, ctx, length))
 		return XDP_PASS;
 	group(key);
 	if (config.kernel_trace)
