@@ -7,10 +7,10 @@
 #define XGUARD_FILTER_H
 
 #include <stddef.h>
-#include <stdio.h>
 #include <linux/types.h>
 
 struct bpf_insn;
+struct output;
 
 #define FILTER_MAX_INSNS 32768
 
@@ -35,6 +35,6 @@ int filter_compile(struct filter *filter, const char *expression, unsigned int p
 void filter_free(struct filter *filter);
 
 /* The instructions as text, a line each. */
-void filter_dump(const struct filter *filter, FILE *file);
+void filter_dump(const struct filter *filter, struct output *output);
 
 #endif

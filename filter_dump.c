@@ -2,6 +2,7 @@
 /* Instructions as text, in the kernel's own notation: those that filter_code.c makes. */
 #include "bpf_insn.h"
 #include "filter.h"
+#include "output.h"
 
 static const char *alu_operator(int op)
 {
@@ -26,68 +27,68 @@ static const char *jump_operator(int op)
 	return operators[op >> 4];
 }
 
-static void dump_alu(const struct bpf_insn *insn, FILE *file)
+static void dump_alu(const struct bpf_insn *insn, struct output *output)
 {
 	char half = BPF_CLASS(insn->code) == BPF_ALU ? 'w' : 'r';
 
 	if (BPF_OP(insn->code) == BPF_END)
-		fprintf(file, "r%u = be%d r%u\n", insn->dst_reg, insn->imm, insn->dst_reg);
+		output_format(output, "r%u = be%d r%u\n", insn->dst_reg, insn->imm, insn->dst_reg);
 	else if (BPF_OP(insn->code) == BPF_NEG)
-		fprintf(file, "%c%u = -%c%u\n", half, insn->dst_reg, half, insn->dst_reg);
+		output_format(output, "%c%u = -%c%u\n", half, insn->dst_reg, half, insn->dst_reg);
 	else if (BPF_SRC(insn->code) == BPF_X)
-		fprintf(file, "%c%u %s %c%u\n", half, insn->dst_reg,
-			alu_operator(BPF_OP(insn->code)), half, insn->src_reg);
+		output_format(output, "%c%u %s %c%u\n", half, insn->dst_reg,
+			      alu_operator(BPF_OP(insn->code)), half, insn->src_reg);
 	else
-		fprintf(file, "%c%u %s %#x\n", half, insn->dst_reg,
-			alu_operator(BPF_OP(insn->code)), insn->imm);
+		output_format(output, "%c%u %s %#x\n", half, insn->dst_reg,
+			      alu_operator(BPF_OP(insn->code)), insn->imm);
 }
 
-static void dump_jump(const struct bpf_insn *insn, size_t to, FILE *file)
+static void dump_jump(const struct bpf_insn *insn, size_t to, struct output *output)
 {
 	char half = BPF_CLASS(insn->code) == BPF_JMP32 ? 'w' : 'r';
 
 	if (BPF_OP(insn->code) == BPF_EXIT)
-		fprintf(file, "exit\n");
+		output_text(output, "exit\n");
 	else if (BPF_OP(insn->code) == BPF_JA)
-		fprintf(file, "goto %zu\n", to);
+		output_format(output, "goto %zu\n", to);
 	else if (BPF_SRC(insn->code) == BPF_X)
-		fprintf(file, "if %c%u %s %c%u goto %zu\n", half, insn->dst_reg,
-			jump_operator(BPF_OP(insn->code)), half, insn->src_reg, to);
+		output_format(output, "if %c%u %s %c%u goto %zu\n", half, insn->dst_reg,
+			      jump_operator(BPF_OP(insn->code)), half, insn->src_reg, to);
 	else
-		fprintf(file, "if %c%u %s %#x goto %zu\n", half, insn->dst_reg,
-			jump_operator(BPF_OP(insn->code)), insn->imm, to);
+		output_format(output, "if %c%u %s %#x goto %zu\n", half, insn->dst_reg,
+			      jump_operator(BPF_OP(insn->code)), insn->imm, to);
 }
 
-static void dump_memory(const struct bpf_insn *insn, FILE *file)
+static void dump_memory(const struct bpf_insn *insn, struct output *output)
 {
 	static const char bits[4][3] = { "32", "16", "8", "64" };
 	const char *size = bits[BPF_SIZE(insn->code) >> 3];
 
 	if (BPF_CLASS(insn->code) == BPF_LDX)
-		fprintf(file, "r%u = *(u%s *)(r%u + %d)\n", insn->dst_reg, size, insn->src_reg,
-			insn->off);
+		output_format(output, "r%u = *(u%s *)(r%u + %d)\n", insn->dst_reg, size,
+			      insn->src_reg, insn->off);
 	else
-		fprintf(file, "*(u%s *)(r%u + %d) = r%u\n", size, insn->dst_reg, insn->off,
-			insn->src_reg);
+		output_format(output, "*(u%s *)(r%u + %d) = r%u\n", size, insn->dst_reg, insn->off,
+			      insn->src_reg);
 }
 
-void filter_dump(const struct filter *filter, FILE *file)
+void filter_dump(const struct filter *filter, struct output *output)
 {
 	for (size_t i = 0; i < filter->len; i++) {
 		const struct bpf_insn *insn = &filter->insns[i];
 
-		fprintf(file, "%5zu: ", i);
+		output_format(output, "%5zu: ", i);
 		switch (BPF_CLASS(insn->code)) {
 		case BPF_ALU:
 		case BPF_ALU64:
-			dump_alu(insn, file);
+			dump_alu(insn, output);
 			break;
 		case BPF_JMP:
 		case BPF_JMP32:
-			dump_jump(insn, i + 1 + insn->off, file);
+			dump_jump(insn, i + 1 + insn->off, output);
 			break;
 		default:
-			dump_memory(insn, file);
+			dump_memory(insn, output);
 		}
 	}
 }

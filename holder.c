@@ -126,13 +126,10 @@ void holder_text(__u32 id, const struct holder *holder, char *text, size_t size)
 pid_t holder_parent(pid_t pid)
 {
 	char path[32], text[512], *end;
-	int parent = 0;
 
 	snprintf(path, sizeof(path), "/proc/%d/stat", pid);
 	if (read_text(AT_FDCWD, path, text, sizeof(text)) <= 0)
 		return 0;
 	end = strrchr(text, ')'); /* PID (comm) state PPID, and comm may hold anything */
-	if (!end || sscanf(end + 1, " %*c %d", &parent) != 1)
-		return 0;
-	return parent;
+	return end && strlen(end) > 3 ? strtoul(end + 3, NULL, 10) : 0;
 }

@@ -4,11 +4,13 @@
 #include <limits.h>
 #include <netinet/in.h>
 #include <stdarg.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "names.h"
 #include "options.h"
+#include "output.h"
 #include "packet.h"
 
 #define SECOND       1000000000ull
@@ -464,7 +466,7 @@ void options_free(struct options *options)
 }
 
 /* The second and later lines of help are set under the first. */
-static void print_row(FILE *file, const struct option_row *row)
+static void print_row(struct output *output, const struct option_row *row)
 {
 	const char *line = row->help, *end;
 	char name[40], letter[] = "   ";
@@ -474,25 +476,25 @@ static void print_row(FILE *file, const struct option_row *row)
 	snprintf(name, sizeof(name), "%s %s%s%s%s", letter, row->name ? "--" : "",
 		 row->name ? row->name : "", row->argument ? " " : "",
 		 row->argument ? row->argument : "");
-	fprintf(file, "  %-25s", name);
+	output_format(output, "  %-25s", name);
 	while ((end = strchr(line, '\n'))) {
-		fprintf(file, " %.*s\n%27s", (int)(end - line), line, "");
+		output_format(output, " %.*s\n%27s", (int)(end - line), line, "");
 		line = end + 1;
 	}
-	fprintf(file, " %s\n", line);
+	output_format(output, " %s\n", line);
 }
 
-void options_usage(FILE *file)
+void options_usage(struct output *output)
 {
-	fputs("usage: xguard --interface IFACE --kernel-trace | --userspace-trace\n"
-	      "              [--tcp | --udp | --icmp] [OPTION...] [FILTER]\n\n"
-	      "Shows what arrives at a network interface, seen in its driver (XDP).\n"
-	      "FILTER is an expression as tcpdump takes it; see pcap-filter(7) and xguard(8).\n",
-	      file);
+	output_text(output,
+		    "usage: xguard --interface IFACE --kernel-trace | --userspace-trace\n"
+		    "              [--tcp | --udp | --icmp] [OPTION...] [FILTER]\n\n"
+		    "Shows what arrives at a network interface, seen in its driver (XDP).\n"
+		    "FILTER is an expression as tcpdump takes it; see pcap-filter(7) and xguard(8).\n");
 	for (size_t i = 0; i < ROWS; i++) {
 		if (rows[i].take)
-			print_row(file, &rows[i]);
+			print_row(output, &rows[i]);
 		else
-			fprintf(file, "\n%s\n", rows[i].help);
+			output_format(output, "\n%s\n", rows[i].help);
 	}
 }

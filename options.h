@@ -4,11 +4,12 @@
 #define XGUARD_OPTIONS_H
 
 #include <stddef.h>
-#include <stdio.h>
 #include <linux/types.h>
 
 #include "failure.h"
 #include "guardian.h"
+
+struct output;
 
 #define INTERFACES_MAX 64
 
@@ -48,6 +49,6 @@ int options_parse(struct options *options, int argc, char **argv, struct failure
 void options_free(struct options *options);
 
 /* What --help prints. */
-void options_usage(FILE *file);
+void options_usage(struct output *output);
 
 #endif

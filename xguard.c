@@ -4,7 +4,6 @@
 #include <poll.h>
 #include <signal.h>
 #include <stdint.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -13,6 +12,7 @@
 
 #include "filter.h"
 #include "run.h"
+#include "say.h"
 
 #define NEVER UINT64_MAX
 #define DRAIN_NS 20000000ull /* the trace is read this often, whatever poll says of it, */
@@ -64,10 +64,9 @@ static void hold_standard_descriptors(void)
 
 static void complain(const struct failure *failure)
 {
-	fprintf(stderr, "xguard: %s%s%s\n", failure->step, failure->step[0] ? ": " : "",
-		failure->reason);
+	say("%s%s%s", failure->step, failure->step[0] ? ": " : "", failure->reason);
 	if (failure->next[0])
-		fprintf(stderr, "xguard: %s\n", failure->next);
+		say("%s", failure->next);
 }
 
 static void say_attached(const struct run *run, const struct run_link *link)
@@ -75,19 +74,18 @@ static void say_attached(const struct run *run, const struct run_link *link)
 	const struct attach_result *how = &link->how;
 	const char *name = link->info.name;
 
-	fprintf(stderr, "xguard: attached to %s (%s%s%s, program id %u); press Ctrl+C to stop\n",
-		name, xdp_mode_name(how->mode), how->why_generic[0] ? ": " : "", how->why_generic,
-		how->program_id);
+	say("attached to %s (%s%s%s, program id %u); press Ctrl+C to stop", name,
+	    xdp_mode_name(how->mode), how->why_generic[0] ? ": " : "", how->why_generic,
+	    how->program_id);
 	if (how->replaced[0])
-		fprintf(stderr, "xguard: %s: %s\n", name, how->replaced);
+		say("%s: %s", name, how->replaced);
 	if (!(link->info.flags & IFF_UP))
-		fprintf(stderr, "xguard: %s: the link is down; its frames count once it is up\n",
-			name);
+		say("%s: the link is down; its frames count once it is up", name);
 	if (how->mode == XDP_MODE_GENERIC)
-		fprintf(stderr, "xguard: %s: generic mode comes after GRO: "
-			"a frame may be several that arrived as one\n", name);
+		say("%s: generic mode comes after GRO: a frame may be several that arrived as one",
+		    name);
 	if (run->note[0] && link == &run->links[run->nlinks - 1])
-		fprintf(stderr, "xguard: %s\n", run->note);
+		say("%s", run->note);
 }
 
 /* What a link came to so far. */
@@ -130,7 +128,7 @@ static void print_summaries(struct run *run, struct output *out)
 		summarize(run, i, &summary);
 		report_summary(&run->report, out, &summary, run_now(), text, sizeof(text));
 		if (!out || run->options.format != FORMAT_JSON)
-			fprintf(stderr, "xguard: %s\n", text);
+			say("%s", text);
 	}
 }
 
@@ -207,14 +205,13 @@ static int hear(struct run *run, const struct guardian_news *news, struct failur
 
 	switch (news->event) {
 	case LINK_IS_DOWN:
-		fprintf(stderr, "xguard: %s: the link went down; still attached\n", name);
+		say("%s: the link went down; still attached", name);
 		return 0;
 	case LINK_IS_UP:
-		fprintf(stderr, "xguard: %s: the link is up\n", name);
+		say("%s: the link is up", name);
 		return 0;
 	case LINK_IS_RENAMED:
-		fprintf(stderr, "xguard: %s: the link is now called %s; still attached\n", name,
-			news->name);
+		say("%s: the link is now called %s; still attached", name, news->name);
 		return 0;
 	case LINK_IS_GONE:
 		fail(failure, 0, "%s", name);
@@ -361,7 +358,7 @@ static void close_output(struct run *run)
 
 	if (!err || err == -EPIPE || stops > 1)
 		return;
-	fprintf(stderr, "xguard: %s: %s\n", run->output.name, strerror(-err));
+	say("%s: %s", run->output.name, strerror(-err));
 	run->failed = 1;
 }
 
@@ -432,11 +429,29 @@ static int compile(const struct options *options, struct filter *filter)
 	return -1;
 }
 
-/* -d: no link and no privilege is needed; a link of the Ethernet kind is assumed. */
-static int dump(const struct filter *filter)
+/*
+ * What is done in place of a trace; -d, too, needs no link and no privilege: the Ethernet kind is
+ * assumed. Returns the exit status.
+ */
+static int print(struct run *run, const struct filter *filter)
 {
-	filter_dump(filter, stdout);
-	return fflush(stdout) || ferror(stdout);
+	struct output *output = &run->output;
+	struct failure failure;
+
+	if (run->options.action == ACTION_USAGE) {
+		output->fd = STDERR_FILENO;
+	} else if (output_open(output, NULL, &failure)) {
+		complain(&failure);
+		return 1;
+	}
+	if (run->options.action == ACTION_DUMP)
+		filter_dump(filter, output);
+	else if (run->options.action == ACTION_VERSION)
+		output_text(output, "xguard " XGUARD_VERSION "\n");
+	else
+		options_usage(output);
+	close_output(run);
+	return run->options.action == ACTION_USAGE ? 2 : run->failed;
 }
 
 int main(int argc, char **argv)
@@ -451,24 +466,12 @@ int main(int argc, char **argv)
 		complain(&failure);
 		return 2;
 	}
-	switch (run.options.action) {
-	case ACTION_HELP:
-		options_usage(stdout);
-		return fflush(stdout) || ferror(stdout);
-	case ACTION_VERSION:
-		puts("xguard " XGUARD_VERSION);
-		return fflush(stdout) || ferror(stdout);
-	case ACTION_USAGE:
-		options_usage(stderr);
-		return 2;
-	case ACTION_DUMP:
-	case ACTION_TRACE:
-		break;
-	}
+	if (run.options.action != ACTION_TRACE && run.options.action != ACTION_DUMP)
+		return print(&run, NULL);
 	if (compile(&run.options, &filter))
 		return 2;
 	if (run.options.action == ACTION_DUMP)
-		return dump(&filter);
+		return print(&run, &filter);
 	filter_free(&filter);
 	return trace(&run);
 }
