@@ -186,7 +186,8 @@ ended() {
 start() {
 	start_name=$1
 	shift
-	: >"$work/$start_name.out" >"$work/$start_name.err"
+	: >"$work/$start_name.out"
+	: >"$work/$start_name.err"
 	(exec env --default-signal=HUP,INT,QUIT,PIPE,TERM "$@" \
 		</dev/null >"$work/$start_name.out" 2>"$work/$start_name.err") &
 	pid=$!
