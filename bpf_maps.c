@@ -72,7 +72,7 @@ int bpf_load_cpus(struct failure *failure)
 
 static unsigned long long pages(unsigned long long bytes)
 {
-	unsigned long long page = sysconf(_SC_PAGESIZE);
+	unsigned long long page = getpagesize();
 
 	return (bytes + page - 1) / page * page;
 }

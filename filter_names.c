@@ -71,7 +71,7 @@ int filter_find(const char *table, const char *name, size_t len)
 {
 	while (*table) {
 		char *word;
-		long number = strtol(table, &word, 10);
+		long number = strtoul(table, &word, 10);
 		const char *end = strchr(++word, ' ');
 
 		if ((size_t)(end - word) == len && !strncasecmp(word, name, len))

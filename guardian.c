@@ -52,7 +52,7 @@ static void settle_descriptors(int requests, int news, int instances)
 	if (!syscall(SYS_close_range, instances >= 0 ? GUARDIAN_INSTANCES + 1 : GUARDIAN_INSTANCES,
 		     ~0u, 0))
 		return;
-	for (int fd = sysconf(_SC_OPEN_MAX); --fd > GUARDIAN_INSTANCES;)
+	for (int fd = getdtablesize(); --fd > GUARDIAN_INSTANCES;)
 		close(fd);
 }
 
@@ -70,9 +70,9 @@ static void become_guardian(int requests, int news, const struct guardian_duties
 	prctl(PR_SET_NAME, "xguard-guardian");
 	settle_descriptors(requests, news, own.instances);
 	(void)!chdir("/"); /* keeps no file system busy */
-	if (!getrlimit(RLIMIT_NOFILE, &files)) { /* two descriptors a link */
+	if (!prlimit(0, RLIMIT_NOFILE, NULL, &files)) { /* two descriptors a link */
 		files.rlim_cur = files.rlim_max;
-		setrlimit(RLIMIT_NOFILE, &files);
+		prlimit(0, RLIMIT_NOFILE, &files, NULL);
 	}
 	drop_capabilities(&own);
 	guardian_serve(&own);

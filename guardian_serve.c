@@ -2,7 +2,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -12,6 +11,7 @@
 #include <linux/rtnetlink.h>
 
 #include "guardian_serve.h"
+#include "say.h"
 
 #define LOOK_MS      1000 /* a program attached by a BPF link makes no news: look this often */
 #define GONE_MS      100  /* wait so long for the kernel's news of a link that is gone: moved? */
@@ -311,8 +311,7 @@ static void remove_instance(const struct guardian_duties *duties)
 			return;
 		nanosleep(&pause, NULL);
 	}
-	dprintf(STDERR_FILENO, "xguard: remove the tracing instance %s: %s\n", duties->instance,
-		strerror(EBUSY));
+	say("remove the tracing instance %s: %s", duties->instance, strerror(EBUSY));
 }
 
 /*
@@ -336,9 +335,10 @@ static void take_down(struct guard *guard, const struct guardian_duties *duties)
 	remove_instance(duties);
 	for (size_t i = 0; i < guard->n; i++) {
 		charge = &guard->charges[i];
-		if (take_off(guard, charge, &failure) && !charge->reported)
-			dprintf(STDERR_FILENO, "xguard: %s: %s\nxguard: %s\n", failure.step,
-				failure.reason, failure.next);
+		if (take_off(guard, charge, &failure) && !charge->reported) {
+			say("%s: %s", failure.step, failure.reason);
+			say("%s", failure.next);
+		}
 	}
 }
 

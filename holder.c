@@ -63,7 +63,7 @@ static void find_process(__u32 id, struct holder *holder)
 	pid_t pid;
 
 	while (proc && !holder->pid && (entry = readdir(proc))) {
-		pid = atoi(entry->d_name);
+		pid = strtoul(entry->d_name, NULL, 10);
 		if (pid <= 0 || pid == getpid())
 			continue;
 		snprintf(path, sizeof(path), "/proc/%d/fdinfo", pid);

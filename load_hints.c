@@ -50,16 +50,16 @@ static const char *missing_capabilities(char text[64])
 	return text;
 }
 
-static int kernel_before(int major, int minor, char release[65])
+static int kernel_before(unsigned int major, unsigned int minor, char release[65])
 {
 	struct utsname name;
 	char *end;
-	long first;
+	unsigned long first;
 
 	uname(&name);
 	snprintf(release, 65, "%s", name.release);
-	first = strtol(name.release, &end, 10);
-	return first < major || (first == major && *end == '.' && strtol(end + 1, NULL, 10) < minor);
+	first = strtoul(name.release, &end, 10);
+	return first < major || (first == major && *end == '.' && strtoul(end + 1, NULL, 10) < minor);
 }
 
 int memlock_raise(void)
@@ -69,14 +69,14 @@ int memlock_raise(void)
 
 	if (*missing_capabilities(text) || !kernel_before(5, 11, text))
 		return 0;
-	if (getrlimit(RLIMIT_MEMLOCK, &limit) || limit.rlim_cur == RLIM_INFINITY)
+	if (prlimit(0, RLIMIT_MEMLOCK, NULL, &limit) || limit.rlim_cur == RLIM_INFINITY)
 		return 0;
-	if (!setrlimit(RLIMIT_MEMLOCK, &wanted))
+	if (!prlimit(0, RLIMIT_MEMLOCK, &wanted, NULL))
 		return 1;
 	if (limit.rlim_cur == limit.rlim_max)
 		return 0;
 	limit.rlim_cur = limit.rlim_max;
-	return !setrlimit(RLIMIT_MEMLOCK, &limit);
+	return !prlimit(0, RLIMIT_MEMLOCK, &limit, NULL);
 }
 
 /* 1: this process is in a user namespace of its own, where capabilities do not count for bpf(2).
@@ -124,7 +124,7 @@ static void denied(struct failure *failure)
 	} else if (prctl(PR_GET_SECCOMP) == 2) {
 		fail_next(failure, "a seccomp filter keeps bpf(2) from this process: allow it in the "
 			  "container's profile (docker: --security-opt seccomp=unconfined)");
-	} else if (charged && !getrlimit(RLIMIT_MEMLOCK, &limit) &&
+	} else if (charged && !prlimit(0, RLIMIT_MEMLOCK, NULL, &limit) &&
 		   limit.rlim_cur != RLIM_INFINITY) {
 		fail_reason(failure, "%s: more locked memory than the limit of %llu KiB, and it "
 			    "cannot be raised without CAP_SYS_RESOURCE", strerror(failure->err),

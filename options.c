@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include <errno.h>
-#include <getopt.h>
 #include <limits.h>
 #include <netinet/in.h>
 #include <stdarg.h>
@@ -19,7 +18,7 @@
 
 /*
  * One option: what the user sees of it, and how its argument becomes a field of struct options.
- * The usage and getopt_long's arrays are made of this table alone.
+ * The usage and the parser know options by this table alone.
  */
 struct option_row {
 	char letter;              /* 0: none */
@@ -299,72 +298,132 @@ static const struct option_row rows[] = {
 };
 
 #define ROWS (sizeof(rows) / sizeof(rows[0]))
-#define LONG_ONLY 0x110000 /* getopt_long's value of row i is this + i, beyond any character */
 
-static void getopt_arrays(char *letters, struct option *longs)
+static const struct option_row *row_of_letter(char letter)
 {
-	*letters++ = ':'; /* a missing argument is ':', and nothing is printed */
-	for (size_t i = 0; i < ROWS; i++) {
-		const struct option_row *row = &rows[i];
-
-		if (row->letter) {
-			*letters++ = row->letter;
-			if (row->argument)
-				*letters++ = ':';
-		}
-		if (row->name)
-			*longs++ = (struct option){row->name, !!row->argument, NULL, LONG_ONLY + i};
-	}
-	*letters = '\0';
-	*longs = (struct option){0};
-}
-
-static const struct option_row *row_of(int value)
-{
-	if (value >= LONG_ONLY && value < LONG_ONLY + (int)ROWS)
-		return &rows[value - LONG_ONLY];
 	for (size_t i = 0; i < ROWS; i++)
-		if (value && rows[i].letter == value)
+		if (rows[i].letter == letter)
 			return &rows[i];
 	return NULL;
 }
 
-/* The long options that word ("--int=1") abbreviates, as a list; returns how many there are. */
-static int abbreviates(const char *word, char *list, size_t size)
+/*
+ * The row whose name word ("--int=1") has, or is the only one to begin with. Else NULL, with
+ * failure filled in.
+ */
+static const struct option_row *row_of_word(const char *word, struct failure *failure)
 {
 	size_t len = strcspn(word + 2, "="), used = 0;
+	const struct option_row *found = NULL;
+	char list[256] = "";
 	int n = 0;
 
-	for (size_t i = 0; i < ROWS; i++)
-		if (rows[i].name && !strncmp(rows[i].name, word + 2, len) && used < size) {
-			used += snprintf(list + used, size - used, "%s--%s", n ? ", " : "",
-					 rows[i].name);
-			n++;
-		}
-	return n;
+	for (size_t i = 0; i < ROWS; i++) {
+		if (!rows[i].name || strncmp(rows[i].name, word + 2, len))
+			continue;
+		found = &rows[i];
+		if (!found->name[len])
+			return found;
+		if (used < sizeof(list))
+			used += snprintf(list + used, sizeof(list) - used, "%s--%s",
+					 n ? ", " : "", found->name);
+		n++;
+	}
+	if (n > 1)
+		misuse(failure, "write one of them in full", "%s is ambiguous: %s", word, list);
+	else if (!n)
+		misuse(failure, "xguard --help lists the options", "unknown option %s", word);
+	return n == 1 ? found : NULL;
 }
 
-static int refused(int why, const char *word, struct failure *failure)
+/*
+ * What has been read of the command line: word is the one being read, or the last whose argument
+ * was taken; given has a bit for every row that was met.
+ */
+struct reader {
+	struct options *options;
+	char **word;
+	unsigned long long given;
+};
+
+/*
+ * One option with value, or, where that is NULL and it takes one, the next word. Returns 0, 1 if no
+ * more is to be read, or -EINVAL.
+ */
+static int take(struct reader *reader, const struct option_row *row, const char *value,
+		struct failure *failure)
 {
-	const struct option_row *row = row_of(optopt);
-	char name[ROW_LEN], list[256];
+	struct options *options = reader->options;
+	char name[ROW_LEN];
+	int ret;
 
-	if (row && why == ':')
-		return misuse(failure, "xguard --help shows what it takes", "%s needs %s after it",
-			      row_text(name, row), row->argument);
-	if (row)
-		return misuse(failure, "leave it out", "%s takes no argument", row_text(name, row));
-	if (optopt)
-		return misuse(failure, "xguard --help lists the options; a FILTER that begins with "
-			      "'-' comes after --", "unknown option -%c",
-			      optopt > ' ' && optopt < 0x7f ? optopt : '?');
-	if (abbreviates(word, list, sizeof(list)) > 1)
-		return misuse(failure, "write one of them in full", "%s is ambiguous: %s", word,
-			      list);
-	return misuse(failure, "xguard --help lists the options", "unknown option %s", word);
+	if (row->argument && !value) {
+		value = *++reader->word;
+		if (!value)
+			return misuse(failure, "xguard --help shows what it takes",
+				      "%s needs %s after it", row_text(name, row), row->argument);
+	}
+	ret = row->take(options, row, value, failure);
+	reader->given |= 1ull << (row - rows);
+	return ret ? ret : options->action == ACTION_HELP || options->action == ACTION_VERSION;
 }
 
-/* The words from argv on joined by blanks. */
+/* "--name", "--name=value" or "--name value". */
+static int take_long(struct reader *reader, struct failure *failure)
+{
+	const char *word = *reader->word, *value = strchr(word, '=');
+	const struct option_row *row = row_of_word(word, failure);
+	char name[ROW_LEN];
+
+	if (!row)
+		return -EINVAL;
+	if (value && !row->argument)
+		return misuse(failure, "leave it out", "%s takes no argument", row_text(name, row));
+	return take(reader, row, value ? value + 1 : NULL, failure);
+}
+
+/* "-k", "-kn", "-ieth0" or "-i eth0". */
+static int take_letters(struct reader *reader, struct failure *failure)
+{
+	int ret = 0;
+
+	for (const char *letter = *reader->word + 1; !ret && *letter; letter++) {
+		const struct option_row *row = row_of_letter(*letter);
+
+		if (!row)
+			return misuse(failure, "xguard --help lists the options; a FILTER that "
+				      "begins with '-' comes after --", "unknown option -%c",
+				      *letter > ' ' && *letter < 0x7f ? *letter : '?');
+		if (row->argument)
+			return take(reader, row, letter[1] ? letter + 1 : NULL, failure);
+		ret = take(reader, row, NULL, failure);
+	}
+	return ret;
+}
+
+/* All options; the other words come to the front of words, with a NULL after the last. */
+static int read_words(struct reader *reader, char **words, struct failure *failure)
+{
+	int ret = 0, options = 1;
+
+	for (reader->word = words; !ret && *reader->word; reader->word++) {
+		const char *word = *reader->word;
+
+		if (!options || word[0] != '-' || !word[1])
+			*words++ = *reader->word;
+		else if (!strcmp(word, "--"))
+			options = 0;
+		else if (word[1] == '-')
+			ret = take_long(reader, failure);
+		else
+			ret = take_letters(reader, failure);
+	}
+	if (!ret)
+		*words = NULL;
+	return ret;
+}
+
+/* words joined by blanks. */
 static int join(char **filter, char **words, struct failure *failure)
 {
 	size_t len = 0;
@@ -423,10 +482,8 @@ static int check(const struct options *options, unsigned long long given, struct
 
 int options_parse(struct options *options, int argc, char **argv, struct failure *failure)
 {
-	char letters[2 * ROWS + 2];
-	struct option longs[ROWS + 1];
-	unsigned long long given = 0;
-	int value, ret;
+	struct reader reader = {.options = options};
+	int ret;
 
 	*options = (struct options){
 		.by = FIELDS_DEFAULT, .prefix4 = -1, .prefix6 = -1, .interval = SECOND, .sample = 1,
@@ -435,25 +492,14 @@ int options_parse(struct options *options, int argc, char **argv, struct failure
 		options->action = ACTION_USAGE;
 		return 0;
 	}
-	getopt_arrays(letters, longs);
-	optind = 0; /* start afresh, in glibc and musl */
-	while ((value = getopt_long(argc, argv, letters, longs, NULL)) != -1) {
-		const struct option_row *row = row_of(value);
-
-		if (!row)
-			return refused(value, argv[optind - 1], failure);
-		ret = row->take(options, row, optarg, failure);
-		if (ret < 0)
-			return ret;
-		if (options->action == ACTION_HELP || options->action == ACTION_VERSION)
-			return 0;
-		given |= 1ull << (row - rows);
-	}
+	ret = read_words(&reader, argv + 1, failure);
+	if (ret)
+		return ret < 0 ? ret : 0;
 	if (options->output && !strcmp(options->output, "-"))
 		options->output = NULL;
-	ret = join(&options->filter, argv + optind, failure);
+	ret = join(&options->filter, argv + 1, failure);
 	if (!ret)
-		ret = check(options, given, failure);
+		ret = check(options, reader.given, failure);
 	if (ret < 0)
 		options_free(options);
 	return ret;

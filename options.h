@@ -41,7 +41,7 @@ struct options {
 };
 
 /*
- * Parse a command line; argv is reordered (words that are no options go last). Returns 0, or
+ * Parse a command line; argv is used up. Returns 0, or
  * -EINVAL for misuse (exit status 2) with failure's step empty, its reason what is wrong and its
  * next step what to write instead.
  */

@@ -2,7 +2,6 @@
 #include <endian.h>
 #include <stdio.h>
 #include <string.h>
-#include <time.h>
 
 #include "names.h"
 #include "report.h"
@@ -83,26 +82,43 @@ static void set_seconds(struct value *value, __u64 nanoseconds, int decimals)
 	value->len = end - value->room;
 }
 
+/*
+ * The date, from the days since 1970-01-01. Counted in years that begin with March, so that a leap
+ * day ends a year (and a cycle of 400 years, 146,097 days, and so on down).
+ */
+static char *put_date(char *end, unsigned int days)
+{
+	unsigned int cycle, year, month;
+
+	days += 719468; /* from 0000-03-01 */
+	cycle = days / 146097;
+	days %= 146097;
+	year = (days - days / 1460 + days / 36524 - days / 146096) / 365;
+	days -= year * 365 + year / 4 - year / 100;
+	month = (days * 5 + 2) / 153; /* March is 0; 153 days in any five months from it */
+	days -= (month * 153 + 2) / 5;
+	month = month < 10 ? month + 3 : month - 9;
+	end = put_digits(end, cycle * 400 + year + (month <= 2), 4);
+	*end++ = '-';
+	end = put_digits(end, month, 2);
+	*end++ = '-';
+	return put_digits(end, days + 1, 2);
+}
+
 /* ISO 8601 in UTC. */
 static void get_time(const struct record *record, struct value *value)
 {
 	__s64 nanoseconds = record->time + record->report->realtime_offset;
-	time_t seconds = nanoseconds / (__s64)SECOND;
-	struct tm tm = {.tm_year = 70, .tm_mday = 1};
-	char *end = value->room;
+	__u64 seconds = nanoseconds / (__s64)SECOND;
+	unsigned int of_day = seconds % 86400;
+	char *end = put_date(value->room, seconds / 86400);
 
-	gmtime_r(&seconds, &tm);
-	end = put_digits(end, tm.tm_year + 1900, 4);
-	*end++ = '-';
-	end = put_digits(end, tm.tm_mon + 1, 2);
-	*end++ = '-';
-	end = put_digits(end, tm.tm_mday, 2);
 	*end++ = 'T';
-	end = put_digits(end, tm.tm_hour, 2);
+	end = put_digits(end, of_day / 3600, 2);
 	*end++ = ':';
-	end = put_digits(end, tm.tm_min, 2);
+	end = put_digits(end, of_day / 60 % 60, 2);
 	*end++ = ':';
-	end = put_digits(end, tm.tm_sec, 2);
+	end = put_digits(end, of_day % 60, 2);
 	end = put_fraction(end, nanoseconds, record->decimals);
 	*end++ = 'Z';
 	value->text = value->room;

@@ -187,7 +187,7 @@ static int has_event(int tracefs, struct failure *failure)
 /* The process that instance "xguard-PID" or "xguard-PID-N" names; 0: not one of ours. */
 static long owner(const char *name)
 {
-	long pid;
+	unsigned long pid;
 	char *end;
 
 	if (strncmp(name, PREFIX, sizeof(PREFIX) - 1))
@@ -195,7 +195,7 @@ static long owner(const char *name)
 	name += sizeof(PREFIX) - 1;
 	if (*name < '1' || *name > '9')
 		return 0;
-	pid = strtol(name, &end, 10);
+	pid = strtoul(name, &end, 10);
 	return (*end && *end != '-') || pid > INT_MAX ? 0 : pid;
 }
 
