@@ -239,9 +239,11 @@ static void end_message(size_t at)
 	memcpy(bytes + at, &n, sizeof(n));
 }
 
-static void make_ack(int error, unsigned short flags, __u32 echoed, const char *text)
+/* The header of a request of 56 bytes comes back, and the rest of it where it is not capped. */
+static void make_ack(int error, unsigned short flags, const char *text)
 {
-	struct nlmsghdr request = { .nlmsg_len = 16 + echoed };
+	struct nlmsghdr request = { .nlmsg_len = 56 };
+	size_t echoed = flags & NLM_F_CAPPED ? 0 : 40;
 	static const unsigned char zeroes[64];
 	size_t at = message(NLMSG_ERROR, flags, 9);
 
@@ -271,32 +273,45 @@ static void test_ack(void)
 	struct netlink_reply reply = { .sequence = 9 };
 
 	len = 0;
-	make_ack(0, NLM_F_CAPPED, 0, NULL);
+	make_ack(0, NLM_F_CAPPED, NULL);
 	is_number(netlink_parse(bytes, len, &reply), 0, "an acknowledgement");
 	ok(reply.done && !reply.err && !reply.text[0], "ends the talk without error");
 
 	reply = (struct netlink_reply){ .sequence = 9 };
 	len = 0;
-	make_ack(-EBUSY, NLM_F_CAPPED | NLM_F_ACK_TLVS, 0, "XDP program already attached");
+	make_ack(-EBUSY, NLM_F_CAPPED | NLM_F_ACK_TLVS, "XDP program already attached");
 	is_number(netlink_parse(bytes, len, &reply), 0, "a refusal, capped");
 	is_number(reply.err, EBUSY, "with its errno");
 	is_text(reply.text, "XDP program already attached", "and the kernel's text");
 
 	reply = (struct netlink_reply){ .sequence = 9 };
 	len = 0;
-	make_ack(-ERANGE, NLM_F_ACK_TLVS, 40, "Peer MTU is too large to set XDP");
+	make_ack(-ERANGE, NLM_F_ACK_TLVS, "Peer MTU is too large to set XDP");
 	is_number(netlink_parse(bytes, len, &reply), 0, "a refusal that echoes the request");
 	is_text(reply.text, "Peer MTU is too large to set XDP", "has its text behind it");
 
 	reply = (struct netlink_reply){ .sequence = 9 };
 	len = 0;
-	make_ack(-ERANGE, NLM_F_ACK_TLVS, 40, "text");
+	make_ack(-ERANGE, NLM_F_ACK_TLVS, "text");
 	bytes[23] = 0x7f; /* the echoed length's top byte */
 	is_number(netlink_parse(bytes, len, &reply), -EBADMSG, "an echo longer than its message");
 
 	reply = (struct netlink_reply){ .sequence = 9 };
 	len = 0;
-	make_ack(5, NLM_F_CAPPED, 0, NULL);
+	make_ack(-ERANGE, NLM_F_CAPPED, "text");
+	is_number(netlink_parse(bytes, len, &reply), 0, "attributes that no flag announces");
+	is_text(reply.text, "", "are not read");
+
+	reply = (struct netlink_reply){ .sequence = 9 };
+	len = 0;
+	make_ack(0, NLM_F_CAPPED, NULL);
+	make_ack(-ERANGE, NLM_F_CAPPED, NULL);
+	netlink_parse(bytes, len, &reply);
+	is_number(reply.err, 0, "the first acknowledgement counts");
+
+	reply = (struct netlink_reply){ .sequence = 9 };
+	len = 0;
+	make_ack(5, NLM_F_CAPPED, NULL);
 	is_number(netlink_parse(bytes, len, &reply), -EBADMSG, "an error above zero");
 }
 
