@@ -144,15 +144,17 @@ static int says(const char *log, const char *text)
 /* The verifier's refusals that have a cause outside the program. Returns 1 where one is known. */
 static int refused(struct failure *failure, const char *log)
 {
+	/* "unknown func ...", "cannot use helper ..."; a call that is taken shows as "call ..." */
+	int no_printk = says(log, "func bpf_trace_printk#") || says(log, "helper bpf_trace_printk#");
 	char missing[64];
 
-	if (!says(log, "bpf_trace_printk#") && !says(log, "prohibited"))
+	if (!no_printk && !says(log, "prohibited"))
 		return 0;
 	if (*missing_capabilities(missing)) {
 		lacking(failure, missing);
 		return 1;
 	}
-	if (says(log, "prohibited"))
+	if (!no_printk)
 		return 0;
 	fail_next(failure, "this kernel is built without CONFIG_BPF_EVENTS, which the kernel trace "
 		  "needs: use --userspace-trace");
