@@ -1,0 +1,479 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * What filters select, run by a small interpreter of the instructions that they become; and the
+ * promises that filter.h makes about those. compare-with-tcpdump has the great many filters.
+ */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "bpf_insn.h"
+#include "filter.h"
+#include "packet.h"
+#include "tap.h"
+
+struct frame {
+	__u8 bytes[256];
+	size_t len;
+};
+
+/* Hexadecimal digits and blanks; a frame is cut or filled with zeros to len, if that is not 0. */
+static struct frame frame(const char *hex, size_t len)
+{
+	struct frame frame = { .len = 0 };
+	unsigned int byte;
+
+	for (; *hex; hex += 2) {
+		while (*hex == ' ')
+			hex++;
+		if (sscanf(hex, "%2x", &byte) != 1)
+			break;
+		frame.bytes[frame.len++] = byte;
+	}
+	if (len)
+		frame.len = len;
+	return frame;
+}
+
+#define MACS    "020000000002 020000000001 "
+#define IP_TO   "0a000001 c0a80201 " /* 10.0.0.1 to 192.168.2.1 */
+#define IP6_TO  "20010db8000000000000000000000001 fe800000000000000000000000000002 "
+#define TCP     MACS "0800 45000028 00004000 40060000 " IP_TO "01bb1f90 00000001 00000002 50120400 00000000"
+#define UDP     MACS "0800 4500001c 00000000 40110000 " IP_TO "00350400 00080000"
+#define OPTIONS MACS "0800 46000020 00000000 40110000 " IP_TO "01010101 00350400 00080000"
+#define LATER   MACS "0800 4500001c 00000005 40110000 " IP_TO "00350400 00080000"
+#define ARP     MACS "0806 0001080006040001 020000000001 0a000001 000000000000 0a000002"
+#define TCP6    MACS "86dd 60000000 00140640 " IP6_TO "01bb1f90 00000001 00000002 50020400 00000000"
+#define FRAG6   MACS "86dd 60000000 00102c40 " IP6_TO "11000001 00000001 00350400 00080000"
+#define HOPS6   MACS "86dd 60000000 00100040 " IP6_TO "3a00050200000000 8000000000010001"
+#define TAGGED  MACS "8100 0064 0800 4500001c 00000000 40110000 " IP_TO "00350400 00080000"
+#define QINQ    MACS "88a8 0005 8100 0064 0800 4500001c 00000000 40110000 " IP_TO "00350400 00080000"
+#define MPLS    MACS "8847 00400140 4500001c 00000000 40110000 " IP_TO "00350400 00080000"
+#define PPPOE   MACS "8864 11000007 001e 0021 4500001c 00000000 40110000 " IP_TO "00350400 00080000"
+#define STP     MACS "0026 424203 0000000000"
+
+/* What runs a filter: its registers, and a count of loads and of instructions. */
+struct machine {
+	__u64 r[11];
+	unsigned int steps, loads, repeated;
+	__u64 loaded[512];
+};
+
+static __u64 load(struct machine *m, __u64 address, int size)
+{
+	__u64 value = 0;
+	__u32 word;
+	__u16 half;
+
+	for (unsigned int i = 0; i < m->loads; i++)
+		m->repeated += m->loaded[i] == address;
+	if (m->loads < 512)
+		m->loaded[m->loads++] = address;
+	switch (size) {
+	case BPF_B:
+		return *(__u8 *)address;
+	case BPF_H:
+		memcpy(&half, (void *)address, sizeof(half));
+		return half;
+	case BPF_W:
+		memcpy(&word, (void *)address, sizeof(word));
+		return word;
+	}
+	memcpy(&value, (void *)address, sizeof(value));
+	return value;
+}
+
+static __u64 calculate(int op, __u64 a, __u64 b, int wide)
+{
+	switch (op) {
+	case BPF_ADD:
+		return a + b;
+	case BPF_SUB:
+		return a - b;
+	case BPF_MUL:
+		return a * b;
+	case BPF_DIV:
+		return b ? a / b : 0;
+	case BPF_MOD:
+		return b ? a % b : a;
+	case BPF_AND:
+		return a & b;
+	case BPF_OR:
+		return a | b;
+	case BPF_XOR:
+		return a ^ b;
+	case BPF_LSH:
+		return a << (b & (wide ? 63 : 31));
+	case BPF_RSH:
+		return a >> (b & (wide ? 63 : 31));
+	case BPF_NEG:
+		return -a;
+	}
+	return b;
+}
+
+static int holds(int op, __u64 a, __u64 b)
+{
+	switch (op) {
+	case BPF_JEQ:
+		return a == b;
+	case BPF_JNE:
+		return a != b;
+	case BPF_JGT:
+		return a > b;
+	case BPF_JGE:
+		return a >= b;
+	case BPF_JLT:
+		return a < b;
+	case BPF_JLE:
+		return a <= b;
+	case BPF_JSET:
+		return (a & b) != 0;
+	}
+	return 1;
+}
+
+static __u64 big_endian(__u64 value, int bits)
+{
+	return bits == 16 ? __builtin_bswap16(value) : __builtin_bswap32(value);
+}
+
+static int interpret(const struct filter *filter, struct machine *m, const struct packet *packet)
+{
+	m->r[1] = (__u64)packet;
+	for (const struct bpf_insn *i = filter->insns;; i++) {
+		int class = BPF_CLASS(i->code), op = BPF_OP(i->code);
+		int wide = class == BPF_ALU64 || class == BPF_JMP;
+		__u64 *dst = &m->r[i->dst_reg], a = *dst;
+		__u64 b = BPF_SRC(i->code) == BPF_X ? m->r[i->src_reg] : (__u64)(__s64)i->imm;
+
+		m->steps++;
+		if (!wide) {
+			a = (__u32)a;
+			b = (__u32)b;
+		}
+		if (i->code == (BPF_JMP | BPF_EXIT))
+			return m->r[0];
+		if (class == BPF_JMP || class == BPF_JMP32)
+			i += holds(op, a, b) ? i->off : 0;
+		else if (class == BPF_LDX)
+			*dst = load(m, m->r[i->src_reg] + i->off, BPF_SIZE(i->code));
+		else if (class == BPF_STX)
+			memcpy((void *)(*dst + i->off), &m->r[i->src_reg], 8);
+		else if (op == BPF_END)
+			*dst = big_endian(a, i->imm);
+		else
+			*dst = wide ? calculate(op, a, b, 1) : (__u32)calculate(op, a, b, 0);
+	}
+}
+
+/* 1: the frame matches, 0: it does not, -1: the filter is refused. */
+static int run(struct machine *m, const char *expression, unsigned int protocol, unsigned int link,
+	       const struct frame *frame, __u8 decoded)
+{
+	struct packet packet = { .length = frame->len };
+	struct filter filter;
+	__u8 *copy; /* of its own, so that a sanitizer sees a load from beyond its end */
+	int result = 1;
+
+	memset(m, 0, sizeof(*m));
+	if (filter_compile(&filter, expression, protocol, link))
+		return -1;
+	copy = malloc(frame->len);
+	memcpy(copy, frame->bytes, frame->len);
+	packet.data = (__u64)copy;
+	packet.data_end = packet.data + frame->len;
+	packet.key.protocol = decoded;
+	packet.key.present = decoded ? FIELD_PROTOCOL : 0;
+	if (filter.insns)
+		result = interpret(&filter, m, &packet);
+	free(copy);
+	filter_free(&filter);
+	return result;
+}
+
+static void matches(const char *expression, const char *hex, size_t len, int wanted,
+		    const char *what)
+{
+	struct frame f = frame(hex, len);
+	struct machine m;
+	int got = run(&m, expression, 0, LINK_ETHERNET, &f, 0);
+
+	if (!ok(got == wanted, "%s: %s %s", expression, what, wanted ? "matches" : "does not"))
+		printf("# got %d\n", got);
+}
+
+static void test_primitives(void)
+{
+	matches("", TCP, 0, 1, "every frame");
+	matches(" \t ", ARP, 0, 1, "every frame");
+	matches("tcp", TCP, 0, 1, "TCP");
+	matches("tcp", TCP6, 0, 1, "TCP over IPv6");
+	matches("tcp", UDP, 0, 0, "UDP");
+	matches("udp", FRAG6, 0, 1, "UDP behind a fragment header");
+	matches("icmp6", HOPS6, 0, 0, "ICMPv6 behind hop-by-hop options");
+	matches("ip6 protochain 58", HOPS6, 0, 1, "ICMPv6 behind hop-by-hop options");
+	matches("udp", TAGGED, 0, 0, "UDP behind a tag");
+	matches("vlan and udp", TAGGED, 0, 1, "UDP behind a tag");
+	matches("vlan 100 and port 53", TAGGED, 0, 1, "UDP behind a tag");
+	matches("vlan 101", TAGGED, 0, 0, "another tag");
+	matches("vlan 5 and vlan 100 and udp", QINQ, 0, 1, "UDP behind two tags");
+	matches("mpls 1024 and udp", MPLS, 0, 1, "UDP behind a label");
+	matches("pppoes 7 and udp and src 10.0.0.1", PPPOE, 0, 1, "UDP in a PPPoE session");
+	matches("host 10.0.0.1", ARP, 0, 1, "the sender of ARP");
+	matches("dst host 10.0.0.2", ARP, 0, 1, "the target of ARP");
+	matches("ip host 10.0.0.1", ARP, 0, 0, "ARP");
+	matches("src net 10.0.0.0/8", TCP, 0, 1, "a network");
+	matches("net 192.168", TCP, 0, 1, "a network by two numbers");
+	matches("net 10.0.0.0 mask 255.0.0.0", TCP, 0, 1, "a network by mask");
+	matches("net 2001:db8::/32", TCP6, 0, 1, "an IPv6 network");
+	matches("dst fe80::2", TCP6, 0, 1, "an IPv6 address");
+	matches("dst fe80::3", TCP6, 0, 0, "another IPv6 address");
+	matches("ether src 2:0:0:0:0:1", TCP, 0, 1, "an Ethernet address");
+	matches("ether dst 0200.0000.0002", TCP, 0, 1, "an Ethernet address");
+	matches("port https", TCP, 0, 1, "a port by name");
+	matches("port 53", OPTIONS, 0, 1, "a port behind options");
+	matches("port 53", LATER, 0, 0, "a later fragment");
+	matches("udp portrange 50-60", UDP, 0, 1, "a range of ports");
+	matches("stp", STP, 0, 1, "spanning tree");
+	matches("llc u and not ip", STP, 0, 1, "an unnumbered 802.2 frame");
+	matches("tcp[tcpflags] & (tcp-syn|tcp-ack) == tcp-syn|tcp-ack", TCP, 0, 1, "flags");
+	matches("tcp[13] & 4 != 0", TCP, 0, 0, "flags");
+	matches("tcp[13] = 2", TCP6, 0, 0, "bytes of TCP over IPv6");
+	matches("ip[2:2] = len - 14", TCP, 0, 1, "a length");
+	matches("less 54 and greater 54", TCP, 0, 1, "a length");
+}
+
+static void test_grammar(void)
+{
+	matches("port 53 or 443", TCP, 0, 1, "an inherited word");
+	matches("src host 1.1.1.1 or 10.0.0.1", TCP, 0, 1, "inherited words");
+	matches("dst host 1.1.1.1 or 10.0.0.1", TCP, 0, 0, "inherited words");
+	matches("port 80 or (udp) or 443", TCP, 0, 1, "what stands before parentheses");
+	matches("(port 80) or 443", TCP, 0, -1, "nothing from inside parentheses");
+	matches("host 1.1.1.1 and (udp) or 10.0.0.1", TCP, 0, 1, "what stands before parentheses");
+	matches("tcp or udp and arp", TCP, 0, 0, "from left to right");
+	matches("tcp or (udp and arp)", TCP, 0, 1, "parentheses");
+	matches("not udp and tcp", TCP, 0, 1, "not binds tightest");
+	matches("! ( udp || arp ) && tcp", TCP, 0, 1, "signs for words");
+	matches("2 + 3 * 4 = 14", TCP, 0, 1, "precedence");
+	matches("10 - 2 - 3 = 5", TCP, 0, 1, "from left to right");
+	matches("1 << 4 | 1 = 17", TCP, 0, 1, "precedence");
+	matches("ip[8] % 3 + 1 = 0", TCP, 0, 1, "% takes all that follows");
+	matches("ip proto \\tcp", TCP, 0, 1, "a name that is a keyword");
+	matches("src or dst host 192.168.2.1", TCP, 0, 1, "both directions");
+	matches("src and dst host 192.168.2.1", TCP, 0, 0, "both directions at once");
+}
+
+/* A load from beyond the end ends it all, in the order in which things are written. */
+static void test_short_frames(void)
+{
+	matches("arp or ether[200] = 1", ARP, 0, 1, "what comes first");
+	matches("ether[200] = 1 or arp", ARP, 0, 0, "what cannot be loaded");
+	matches("not ether[200] = 1", ARP, 0, 0, "what cannot be loaded");
+	matches("not tcp", TCP, 20, 0, "a cut header");
+	matches("ip", TCP, 14, 1, "the Ethernet header alone");
+	matches("src 10.0.0.1", TCP, 30, 1, "all that is needed");
+	matches("src 10.0.0.1", TCP, 29, 0, "a byte too few");
+	matches("src 10.0.0.9 or ip", TCP, 29, 0, "a byte too few");
+	matches("host 10.0.0.1 or arp", TCP, 30, 1, "the source alone");
+	matches("tcp[0:2] = 443", TCP, 36, 1, "all that is needed");
+	matches("tcp[0:2] = 443 or ip", TCP, 35, 0, "a byte too few");
+	matches("ether[len - 1] = 0", TCP, 0, 1, "the last byte");
+	matches("ether[len] = 0 or ip", TCP, 0, 0, "the byte behind it");
+	matches("ip[8] / (ip[8] - 64) = 1 or ip", TCP, 0, 0, "division by zero");
+	matches("tcp[0 - 2 : 2] = 0x0201", TCP, 0, 1, "an index that wraps round");
+	matches("ip[0 - 2 : 2] = 0x0800 or ip", TCP, 0, 0, "an index that does not");
+	matches("ether[70000] = 1 or ip", TCP, 0, 0, "a byte that no frame has");
+}
+
+static void test_refusals(void)
+{
+	static const struct {
+		const char *expression;
+		int column;
+		const char *says;
+	} refusals[] = {
+		{ "tcp and", 8, "too early" },
+		{ "host example.org", 6, "names are not looked up" },
+		{ "10.0.0.1", 1, "Put host, net, port" },
+		{ "tcp or 80", 8, "Put host, net, port" },
+		{ "host 10.0.0.256", 6, "no IPv4 address" },
+		{ "net 10.0.0.1/8", 5, "bits set" },
+		{ "net 10/8", 5, "four numbers" },
+		{ "net 10.0.0.0/33", 14, "at most 32" },
+		{ "net 2001:db8::/129", 16, "at most 128" },
+		{ "port 65536", 6, "65535" },
+		{ "port nosuch", 6, "give its number" },
+		{ "tcp port ntp", 10, "udp" },
+		{ "inbound", 1, "not supported" },
+		{ "tcp and gateway x", 9, "not supported" },
+		{ "geneve", 1, "not supported" },
+		{ "ip host fe80::1", 9, "IPv6" },
+		{ "tcp host 10.0.0.1", 10, "goes with ip" },
+		{ "vlan 4096", 6, "4095" },
+		{ "mpls and arp", 10, "behind mpls" },
+		{ "ether[0:3] = 1", 9, "1, 2 or 4" },
+		{ "ether[0] / 0 = 1", 10, "division by zero" },
+		{ "ip[0] << 32 = 1", 7, "31 bits" },
+		{ "ah[0] = 1", 1, "cannot be looked at" },
+		{ "tcp # 5", 5, "means nothing" },
+		{ "(tcp", 5, "too early" },
+		{ "tcp)", 4, "not expected" },
+		{ "4294967296 = len", 1, "32 bits" },
+		{ "08 = len", 1, "octal" },
+		{ "host 1:2:3", 6, "neither" },
+		{ "less tcp", 6, "not expected" },
+		{ "src proto 6", 5, "no direction" },
+		{ "ip6 broadcast", 5, "goes with" },
+	};
+
+	for (size_t i = 0; i < sizeof(refusals) / sizeof(*refusals); i++) {
+		struct filter filter;
+		int err = filter_compile(&filter, refusals[i].expression, 0, LINK_ETHERNET);
+
+		if (!ok(err == -EINVAL && filter.column == refusals[i].column &&
+			strstr(filter.error, refusals[i].says) && !filter.insns,
+			"%s: refused at column %d", refusals[i].expression, refusals[i].column))
+			printf("# %d, column %d: %s\n", err, filter.column, filter.error);
+		filter_free(&filter);
+	}
+}
+
+static int run_on(const char *expression, unsigned int protocol, unsigned int link, const char *hex,
+		  __u8 decoded)
+{
+	struct frame f = frame(hex, 0);
+	struct machine m;
+
+	return run(&m, expression, protocol, link, &f, decoded);
+}
+
+static void test_decoded_protocol(void)
+{
+	is_number(run_on(NULL, 6, LINK_ETHERNET, TAGGED, 6), 1, "--tcp: what was decoded");
+	is_number(run_on(NULL, 6, LINK_ETHERNET, TAGGED, 17), 0, "--tcp: not UDP");
+	is_number(run_on(NULL, 6, LINK_ETHERNET, TCP, 0), 0, "--tcp: not what was not decoded");
+	is_number(run_on(NULL, 1, LINK_ETHERNET, TCP, 1), 1, "--icmp: ICMP");
+	is_number(run_on(NULL, 1, LINK_ETHERNET, TCP, 58), 1, "--icmp: ICMPv6");
+	is_number(run_on("port 443", 6, LINK_ETHERNET, TCP, 6), 1, "--tcp goes with a filter by and");
+	is_number(run_on("port 444", 6, LINK_ETHERNET, TCP, 6), 0, "--tcp goes with a filter by and");
+	is_number(run_on("vlan or ip", 6, LINK_ETHERNET, TCP, 17), 0, "--tcp goes with all of an or");
+	is_number(run_on(" ", 17, LINK_UNKNOWN, TCP, 17), 1, "--udp on a link of an unknown kind");
+}
+
+static void test_links(void)
+{
+	static const char ip[] = "45000028 00004000 40060000 " IP_TO "01bb1f90 00000001";
+	static const char ip6[] = "60000000 00140640 " IP6_TO "01bb1f90 00000001";
+
+	is_number(run_on("tcp and src 10.0.0.1", 0, LINK_IP, ip, 0), 1, "an address, raw IP");
+	is_number(run_on("port 443", 0, LINK_IP, ip, 0), 1, "a port, raw IP");
+	is_number(run_on("ip6 and port 443", 0, LINK_IP, ip6, 0), 1, "a port, raw IPv6");
+	is_number(run_on("arp", 0, LINK_IP, ip, 0), 0, "no ARP in raw IP");
+	is_number(run_on("link[0] = 0x45", 0, LINK_IP, ip, 0), 1, "a byte of raw IP");
+	is_number(run_on("ether src 2:0:0:0:0:1", 0, LINK_IP, ip, 0), -1, "no Ethernet in raw IP");
+	is_number(run_on("vlan", 0, LINK_IP, ip, 0), -1, "no tags in raw IP");
+	is_number(run_on("broadcast", 0, LINK_IP, ip, 0), -1, "no broadcast in raw IP");
+	is_number(run_on("greater 20", 0, LINK_UNKNOWN, ip, 0), 1, "a length, link unknown");
+	is_number(run_on("link[0] = 0x45", 0, LINK_UNKNOWN, ip, 0), 1, "a byte, link unknown");
+	is_number(run_on("ip", 0, LINK_UNKNOWN, ip, 0), -1, "no types, link unknown");
+}
+
+/* filter.h's promises about the code. */
+static int keeps_promises(const struct filter *filter)
+{
+	for (size_t i = 0; i < filter->len; i++) {
+		const struct bpf_insn *insn = &filter->insns[i];
+		int class = BPF_CLASS(insn->code), exit = insn->code == (BPF_JMP | BPF_EXIT);
+
+		if (insn->dst_reg > 5 || insn->src_reg > 5 || exit != (i == filter->len - 1))
+			return 0;
+		if ((class == BPF_JMP || class == BPF_JMP32) &&
+		    (insn->off < 0 || i + insn->off >= filter->len))
+			return 0;
+		if (class == BPF_STX && insn->off < (int)offsetof(struct packet, scratch))
+			return 0;
+	}
+	return 1;
+}
+
+static void test_code(void)
+{
+	static const char *const filters[] = {
+		"tcp", "port 80 or 443", "ip[ip[8]] + tcp[(tcp[12] >> 2)] > udp[8] << ip[9]",
+		"vlan and (host 10.0.0.1 or net fe80::/10) and not port 22", "ip6 protochain 6",
+		"1 = 1", "1 = 2", "tcp and not tcp",
+	};
+	struct frame tcp = frame(TCP, 0), arp = frame(ARP, 0);
+	struct machine m;
+
+	for (size_t i = 0; i < sizeof(filters) / sizeof(*filters); i++) {
+		struct filter filter;
+		int err = filter_compile(&filter, filters[i], 0, LINK_ETHERNET);
+
+		ok(!err && keeps_promises(&filter), "%s: one exit, forward jumps", filters[i]);
+		filter_free(&filter);
+	}
+	run(&m, "port 1 or port 2 or port 3 or port 4", 0, LINK_ETHERNET, &tcp, 0);
+	is_number(m.repeated, 0, "no field is loaded twice for ports");
+	run(&m, "host 1.1.1.1 or host 1.1.1.2 or host 1.1.1.3", 0, LINK_ETHERNET, &tcp, 0);
+	is_number(m.repeated, 0, "no field is loaded twice for hosts");
+	ok(m.loads <= 5, "three hosts take three loads of the frame: %u", m.loads - 2);
+	run(&m, "tcp port 80 and host 10.0.0.1", 0, LINK_ETHERNET, &arp, 0);
+	ok(m.steps <= 12, "an ARP frame is done with soon: %u instructions", m.steps);
+}
+
+/* n copies of a filter with a number in it, joined. */
+static char *repeat(const char *format, const char *joint, int n)
+{
+	char *text = calloc(n, 128), *end = text;
+
+	for (int i = 0; i < n; i++) {
+		end += sprintf(end, "%s", i ? joint : "");
+		end += sprintf(end, format, i % 250 + 1);
+	}
+	return text;
+}
+
+static void test_long(void)
+{
+	static const char *const formats[] = {
+		"host 10.0.0.%d", "port %d", "net 10.%d.0.0/16", "portrange %d-999",
+		"host 2001:db8::%d", "not port %d", "tcp[%d] = 3", "(host 1.1.1.%d or tcp)",
+		"ether[%d] & 6 = 2",
+	};
+	struct filter filter;
+
+	for (size_t i = 0; i < sizeof(formats) / sizeof(*formats); i++) {
+		char *text = repeat(formats[i], i & 1 ? " and " : " or ", 200);
+		int err = filter_compile(&filter, text, 0, LINK_ETHERNET);
+
+		ok(!err && keeps_promises(&filter) && filter.len < 10000,
+		   "200 times %s: %zu instructions", formats[i], filter.len);
+		filter_free(&filter);
+		free(text);
+	}
+	for (int n = 100; n <= 10000; n *= 10) {
+		char *text = repeat("(ip[%d] = ip[8] or ip6 protochain 7)", " and ", n);
+		int err = filter_compile(&filter, text, 0, LINK_ETHERNET);
+
+		ok(err ? err == -EINVAL && strstr(filter.error, "too long") != NULL :
+			 keeps_promises(&filter), "%d long ones: compiled, or too long", n);
+		filter_free(&filter);
+		free(text);
+	}
+}
+
+int main(void)
+{
+	test_primitives();
+	test_grammar();
+	test_short_frames();
+	test_refusals();
+	test_decoded_protocol();
+	test_links();
+	test_code();
+	test_long();
+	return done();
+}
