@@ -14,29 +14,12 @@
 #include <linux/capability.h>
 
 #include "bpf.h"
+#include "confine.h"
 #include "guardian_serve.h"
 #include "holder.h"
 
 #define PROGRAM_NAME "xguard"
 #define ABOVE        16 /* descriptors on their way to a fixed number wait above this one */
-
-/* Keep the capabilities that the guardian's work takes, where it has them. */
-static void drop_capabilities(const struct guardian_duties *duties)
-{
-	struct __user_cap_header_struct header = { _LINUX_CAPABILITY_VERSION_3, 0 };
-	struct __user_cap_data_struct data[_LINUX_CAPABILITY_U32S_3];
-	__u32 keep = 1u << CAP_NET_ADMIN;
-
-	if (duties->instance[0])
-		keep |= 1u << CAP_DAC_OVERRIDE;
-	if (syscall(SYS_capget, &header, data))
-		return;
-	data[0].effective = data[0].permitted &= keep;
-	data[1].effective = data[1].permitted = 0;
-	data[0].inheritable = data[1].inheritable = 0;
-	syscall(SYS_capset, &header, data);
-	prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
-}
 
 /* Only what is needed stays open: no pipeline must wait for the guardian's end. */
 static void settle_descriptors(int requests, int news, int instances)
@@ -74,7 +57,7 @@ static void become_guardian(int requests, int news, const struct guardian_duties
 		files.rlim_cur = files.rlim_max;
 		prlimit(0, RLIMIT_NOFILE, &files, NULL);
 	}
-	drop_capabilities(&own);
+	confine_keep(1ull << CAP_NET_ADMIN | (own.instance[0] ? 1ull << CAP_DAC_OVERRIDE : 0));
 	guardian_serve(&own);
 }
 

@@ -10,6 +10,7 @@
 #include <unistd.h>
 #include <linux/if.h>
 
+#include "confine.h"
 #include "filter.h"
 #include "run.h"
 #include "say.h"
@@ -380,6 +381,16 @@ static void prepare_report(struct run *run)
 	};
 }
 
+/* All is open and attached; what comes takes no privilege. */
+static void restrict_reader(const struct run *run)
+{
+	char note[128];
+
+	confine(run->maps.links, 0, note, sizeof(note));
+	if (note[0] && run->options.verbose)
+		say("%s", note);
+}
+
 static int trace(struct run *run)
 {
 	struct failure failure;
@@ -397,6 +408,7 @@ static int trace(struct run *run)
 		if (run_detach(run, &failure))
 			complain(&failure);
 	} else {
+		restrict_reader(run);
 		run->report.nlinks = run->nlinks;
 		run->output.interrupted = on_blocked_output;
 		run->output.context = run;
