@@ -78,13 +78,14 @@ build/object.o: object.S build/xdp_prog.o | build/tests
 
 build/tests/%.t: tests/unit/%.c Makefile | build/tests
 	$(call say,CC)
-	$(Q)$(CC) $(CPPFLAGS) $(CFLAGS) $(XCFLAGS) -Itests -static -MMD -MP -o $@ $(filter %.c,$^)
+	$(Q)$(CC) $(CPPFLAGS) $(CFLAGS) $(XCFLAGS) -Itests -static -MMD -MP -o $@ $< $(WITH)
 
 build/tests/%.sanitized.t: tests/unit/%.c Makefile | build/tests
 	$(call say,CC)
 	$(Q)gcc $(XCFLAGS) -g -O1 -fsanitize=address,undefined -fno-sanitize-recover=all -Itests \
-		-MMD -MP -o $@ $(filter %.c,$^)
-build/tests/filter.t build/tests/filter.sanitized.t: $(filter-out filter_dump.c,$(wildcard filter*.c))
+		-MMD -MP -o $@ $< $(WITH)
+build/tests/filter.t build/tests/filter.sanitized.t: WITH := $(filter-out filter_dump.c,$(wildcard filter*.c))
+build/tests/filter.t build/tests/filter.sanitized.t: $(wildcard filter*.c)
 
 $(TOOLS): build/tests/%: build/tests/%.o
 	$(call say,LD)
