@@ -104,16 +104,15 @@ cleanup:
 static int send_request(const struct guardian *guardian, const struct guardian_request *request,
 			const int *fds, size_t nfds)
 {
-	char control[CMSG_SPACE(sizeof(int) * REQUEST_FDS)] = { 0 };
+	_Alignas(struct cmsghdr) char control[CMSG_SPACE(sizeof(int) * REQUEST_FDS)] = { 0 };
 	struct iovec iov = { (void *)request, sizeof(*request) };
 	struct msghdr message = { .msg_iov = &iov, .msg_iovlen = 1 };
-	struct cmsghdr *cmsg;
+	struct cmsghdr *cmsg = (struct cmsghdr *)control;
 	ssize_t n;
 
 	if (nfds) {
 		message.msg_control = control;
 		message.msg_controllen = CMSG_SPACE(sizeof(int) * nfds);
-		cmsg = CMSG_FIRSTHDR(&message);
 		cmsg->cmsg_level = SOL_SOCKET;
 		cmsg->cmsg_type = SCM_RIGHTS;
 		cmsg->cmsg_len = CMSG_LEN(sizeof(int) * nfds);
@@ -161,8 +160,8 @@ static int say_who(int ifindex, const char *name, struct failure *failure)
 		return fail_next(failure, "try again");
 	}
 	if (err || (uid != 0 && uid != geteuid())) {
-		fail_reason(failure, "process %d of user %u, no xguard of root's or yours, holds the "
-			    "socket @xguard/%d", pid, uid, ifindex);
+		fail_reason(failure, "process %d of user %u, no xguard of root's or yours, holds "
+			    "the socket @xguard/%d", pid, uid, ifindex);
 		if (err)
 			fail_reason(failure, "a process that does not answer holds the socket "
 				    "@xguard/%d", ifindex);
@@ -200,8 +199,8 @@ static int is_leftover(const struct link_info *link, struct guardian_request *re
 	holder_of(id, 1, &holder);
 	holder_text(id, &holder, text, sizeof(text));
 	fail(failure, EBUSY, "attach to %s", link->name);
-	fail_reason(failure, "%s is attached to it in %s mode already, and xguard replaces nobody's "
-		    "program", text, xdp_mode_name(mode));
+	fail_reason(failure, "%s is attached to it in %s mode already, and xguard replaces "
+		    "nobody's program", text, xdp_mode_name(mode));
 	fail_next(failure, "look at it with `bpftool prog show id %u` or `ip -d link show dev %s`; "
 		  "who started it can take it off%s", id, link->name, holder.tag[0] ? "" :
 		  ". Its name is told to root only: run as root, xguard replaces what a killed "
@@ -238,8 +237,8 @@ int guardian_attach(struct guardian *guardian, const struct link_info *link, int
 			close(fds[1]);
 		if (!err)
 			snprintf(reply.result.replaced, sizeof(reply.result.replaced),
-				 "removed program %u, which an xguard that was killed had left on %s",
-				 request.leftover_id, link->name);
+				 "removed program %u, which an xguard that was killed had left "
+				 "on %s", request.leftover_id, link->name);
 	}
 	if (!err)
 		*result = reply.result;

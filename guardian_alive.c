@@ -23,7 +23,8 @@ static socklen_t make_address(struct sockaddr_un *address, int ifindex)
 	memset(address, 0, sizeof(*address));
 	address->sun_family = AF_UNIX;
 	return offsetof(struct sockaddr_un, sun_path) + 1 +
-		snprintf(address->sun_path + 1, sizeof(address->sun_path) - 1, "xguard/%d", ifindex);
+		snprintf(address->sun_path + 1, sizeof(address->sun_path) - 1, "xguard/%d",
+			 ifindex);
 }
 
 int guardian_answerer(int ifindex, pid_t *pid, uid_t *uid)
@@ -31,7 +32,7 @@ int guardian_answerer(int ifindex, pid_t *pid, uid_t *uid)
 	const struct timeval patience = { .tv_sec = 2 }; /* a full backlog is emptied each second */
 	struct sockaddr_un address;
 	socklen_t len = make_address(&address, ifindex), size = sizeof(struct ucred);
-	struct ucred peer;
+	struct ucred peer = { 0 };
 	int fd, err;
 
 	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
@@ -75,7 +76,8 @@ int guardian_answer(int ifindex)
 		return -errno;
 	while ((err = bind(fd, (struct sockaddr *)&address, len) ? -errno : 0) == -EADDRINUSE) {
 		/* Bound, but nobody listens: another one is just starting or ending. */
-		if (guardian_answerer(ifindex, &pid, &uid) != -ECONNREFUSED || ++tries == BIND_TRIES)
+		if (guardian_answerer(ifindex, &pid, &uid) != -ECONNREFUSED ||
+		    ++tries == BIND_TRIES)
 			break;
 		nanosleep(&pause, NULL);
 	}

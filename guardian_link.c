@@ -43,6 +43,7 @@ int guardian_take_off(int nl, int ifindex, int program, __u32 program_id, struct
 {
 	struct link_info link;
 	struct upper upper = { .lower = &link };
+	struct failure unused;
 	enum xdp_mode mode;
 	const char *name;
 	int err, look;
@@ -55,16 +56,18 @@ int guardian_take_off(int nl, int ifindex, int program, __u32 program_id, struct
 			      failure);
 	if (err == -EINVAL) /* before Linux 5.7 */
 		err = netlink_set_xdp(nl, &link, -1, -1, xdp_mode_flag(mode), failure);
-	look = netlink_link(nl, NULL, ifindex, &link, err ? &(struct failure){ 0 } : failure);
+	look = netlink_link(nl, NULL, ifindex, &link, err ? &unused : failure);
 	if (look == -ENODEV || (!look && netlink_mode_of(&link, program_id) == XDP_MODE_NONE))
 		return 0;
 	if (!err && !look)
 		fail(failure, EBUSY, "detach from %s", link.name);
 	if (!err && !look)
-		fail_reason(failure, "the kernel agreed, but program %u is still attached", program_id);
+		fail_reason(failure, "the kernel agreed, but program %u is still attached",
+			    program_id);
 	name = look ? NULL : find_upper(nl, failure, &upper);
-	fail_next(failure, "%s%s%srun `ip link set dev %s %s off`", name ? "take the program off " : "",
-		  name ? name : "", name ? " first, then " : "", link.name,
+	fail_next(failure, "%s%s%srun `ip link set dev %s %s off`",
+		  name ? "take the program off " : "", name ? name : "",
+		  name ? " first, then " : "", link.name,
 		  mode == XDP_MODE_GENERIC ? "xdpgeneric" : "xdpdrv");
 	return -failure->err;
 }

@@ -153,7 +153,7 @@ static int detach(struct guard *guard, int ifindex, struct failure *failure)
 /* Receive one request and its descriptors. Returns 1, or 0 at the end: the reader has gone. */
 static int receive_request(struct guardian_request *request, int fds[REQUEST_FDS])
 {
-	char control[CMSG_SPACE(sizeof(int) * REQUEST_FDS)];
+	_Alignas(struct cmsghdr) char control[CMSG_SPACE(sizeof(int) * REQUEST_FDS)];
 	struct iovec iov = { request, sizeof(*request) };
 	struct msghdr message;
 	struct cmsghdr *cmsg;
@@ -177,7 +177,7 @@ static int receive_request(struct guardian_request *request, int fds[REQUEST_FDS
 /* Serve one request. Returns 1, or 0 at the end. */
 static int serve(struct guard *guard)
 {
-	struct guardian_request request;
+	struct guardian_request request = { .ifindex = 0 };
 	struct guardian_reply reply;
 	int fds[REQUEST_FDS], kept = 0;
 
@@ -264,27 +264,31 @@ static int look_at(struct guard *guard, struct charge *charge)
 }
 
 /*
- * Look at every charge that is dirty, or at all; and let go those who asked who answers. Returns
- * how many milliseconds there are until the next look; -1: none is due.
+ * Look at every charge that is dirty, or at all; then let go those who asked who answers, too.
+ * Returns how many milliseconds there are until the next look; -1: none is due.
  */
 static int look_around(struct guard *guard, int all)
 {
 	struct charge *charge;
-	int fd, pause = LOOK_MS;
+	int fd, unheard = 0, pause = LOOK_MS;
 
-	guard->unheard = 0;
 	for (size_t i = guard->n; i-- > 0;) {
 		charge = &guard->charges[i];
-		while ((fd = accept4(charge->answer, NULL, NULL, SOCK_CLOEXEC)) >= 0)
+		while (all && (fd = accept4(charge->answer, NULL, NULL, SOCK_CLOEXEC)) >= 0)
 			close(fd);
 		if (!all && !charge->dirty && charge->state == OURS)
 			continue;
-		charge->dirty = 0;
-		if (look_at(guard, charge))
+		guard->unheard = 0;
+		if (look_at(guard, charge)) {
 			drop(guard, charge);
-		else if (charge->state == GONE)
+			continue;
+		}
+		charge->dirty = guard->unheard;
+		unheard |= guard->unheard;
+		if (charge->state == GONE)
 			pause = GONE_MS;
 	}
+	guard->unheard = unheard;
 	return guard->n ? pause : -1;
 }
 
@@ -357,7 +361,7 @@ void guardian_serve(const struct guardian_duties *duties)
 		fds[1] = (struct pollfd){ guard.events, POLLIN, 0 };
 		fds[2] = (struct pollfd){ GUARDIAN_NEWS, guard.unheard ? POLLOUT : 0, 0 };
 		n = poll(fds, guard.unheard ? 3 : 2, pause);
-		all = n <= 0 || fds[2].revents || now_ms() - looked >= LOOK_MS;
+		all = n <= 0 || now_ms() - looked >= LOOK_MS;
 		if (n > 0 && fds[1].revents && netlink_events(guard.events, mark, &guard))
 			all = 1;
 		if (n > 0 && fds[0].revents && !serve(&guard))

@@ -52,9 +52,9 @@ void guardian_serve(const struct guardian_duties *duties) __attribute__((noretur
 int guardian_put_on(int nl, int program, enum attach_mode wanted, struct guardian_reply *reply);
 
 /*
- * Take a program off a link where it is still the one attached, and ask the kernel again afterwards.
- * program is a descriptor of it. Returns 0, also when it was not there any more, or -errno with
- * failure filled in.
+ * Take a program off a link where it is still the one attached, and ask the kernel again
+ * afterwards. program is a descriptor of it. Returns 0, also when it was not there any more, or
+ * -errno with failure filled in.
  */
 int guardian_take_off(int nl, int ifindex, int program, __u32 program_id, struct failure *failure);
 

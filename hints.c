@@ -22,10 +22,12 @@ struct hint {
 #define OR_GENERIC ", or use --mode generic"
 
 static const struct hint any_mode[] = {
-	{ EPERM, NULL, NULL, "run it as root, or with CAP_NET_ADMIN in the user namespace that owns "
+	{ EPERM, NULL, NULL,
+	  "run it as root, or with CAP_NET_ADMIN in the user namespace that owns "
 	  "this network namespace" },
 	{ ENODEV, NULL, NULL, "the interface has just been removed or moved: look with `ip link`" },
-	{ 0, NULL, "upper device", "attach to the link that @ is a part of (bridge, bond, VLAN), or "
+	{ 0, NULL, "upper device",
+	  "attach to the link that @ is a part of (bridge, bond, VLAN), or "
 	  "take the program off that one" },
 };
 
@@ -42,22 +44,28 @@ static const struct hint native[] = {
 	{ 0, NULL, "host is implementing", "only the hypervisor can turn these offloads off: use "
 	  "--mode generic" },
 	{ 0, NULL, "free TX rings", "run `ethtool -L @ combined 1`" OR_GENERIC },
-	{ 0, NULL, "any_header_sg", "the hypervisor's device does not allow it: use --mode generic" },
+	{ 0, NULL, "any_header_sg",
+	  "the hypervisor's device does not allow it: use --mode generic" },
 	/* bonding */
 	{ 0, NULL, "bonding mode", "attach to its members" OR_GENERIC },
 	{ 0, NULL, "Slave device does not support", "attach to its members" OR_GENERIC },
-	{ 0, NULL, "Slave has XDP program", "take the program off the member (`ip -d link show master "
+	{ 0, NULL, "Slave has XDP program",
+	  "take the program off the member (`ip -d link show master "
 	  "@` shows it)" OR_GENERIC },
 	/* queues */
-	{ 0, NULL, "XDP queues", "run `ethtool -L @ combined N`, N at most half of the maximum that "
+	{ 0, NULL, "XDP queues",
+	  "run `ethtool -L @ combined N`, N at most half of the maximum that "
 	  "`ethtool -l @` shows" OR_GENERIC },
-	{ 0, NULL, "channel count", "run `ethtool -L @ combined N`, N at most half of the maximum that "
+	{ 0, NULL, "channel count",
+	  "run `ethtool -L @ combined N`, N at most half of the maximum that "
 	  "`ethtool -l @` shows" OR_GENERIC },
 	{ 0, NULL, "Tx resources", "run `ethtool -L @ combined N` with fewer queues" OR_GENERIC },
-	{ 0, NULL, "TX queues per CPU", "run `ethtool -L @ combined N` with fewer queues" OR_GENERIC },
+	{ 0, NULL, "TX queues per CPU",
+	  "run `ethtool -L @ combined N` with fewer queues" OR_GENERIC },
 	/* offloads */
 	{ 0, NULL, "LRO", "run `ethtool -K @ lro off`" OR_GENERIC },
-	{ 0, NULL, "vf_setxdp", "the VF behind @ refused, `dmesg` may say why: use --mode generic" },
+	{ 0, NULL, "vf_setxdp",
+	  "the VF behind @ refused, `dmesg` may say why: use --mode generic" },
 	{ 0, NULL, "VFs don't support", "use --mode generic" },
 	/* the length of frames */
 	{ 0, NULL, "XDP frags", "run `ip link set dev @ mtu 1500` (now #)" OR_GENERIC },
@@ -66,23 +74,29 @@ static const struct hint native[] = {
 	{ 0, NULL, "umbo", "run `ip link set dev @ mtu =` (now #)" OR_GENERIC },
 	{ ERANGE, NULL, NULL, "run `ip link set dev @ mtu =` (now #)" OR_GENERIC },
 	/* drivers that tell the kernel log, or nobody */
-	{ EINVAL, "ixgbe", NULL, "ixgbe gives no reason; the usual ones: an MTU above = (now #), LRO "
+	{ EINVAL, "ixgbe", NULL,
+	  "ixgbe gives no reason; the usual ones: an MTU above = (now #), LRO "
 	  "(`ethtool -K @ lro off`), SR-IOV, DCB. Without --mode, generic mode is taken" },
-	{ EINVAL, "ixgbevf", NULL, "ixgbevf gives no reason; the usual one: an MTU above = (now #). "
+	{ EINVAL, "ixgbevf", NULL,
+	  "ixgbevf gives no reason; the usual one: an MTU above = (now #). "
 	  "Without --mode, generic mode is taken" },
-	{ EINVAL, "mlx5_core", NULL, "`dmesg` has the reason; the usual ones: LRO or hardware GRO is "
+	{ EINVAL, "mlx5_core", NULL,
+	  "`dmesg` has the reason; the usual ones: LRO or hardware GRO is "
 	  "on (`ethtool -K @ lro off rx-gro-hw off`), an MTU above = (now #)" },
-	{ EINVAL, "ena", NULL, "the usual reasons: an MTU above = (now #), more channels than half of "
+	{ EINVAL, "ena", NULL,
+	  "the usual reasons: an MTU above = (now #), more channels than half of "
 	  "the maximum (`ethtool -l @`). Without --mode, generic mode is taken" },
 	{ EOPNOTSUPP, "bnxt_en", NULL, "`dmesg` has the reason; the usual ones: rx and tx channels "
 	  "that are not combined (`ethtool -L @ combined N`), an MTU above = (now #)" },
-	{ EOPNOTSUPP, "gve", NULL, "this queue format has no XDP in this driver: use --mode generic" },
-	{ ENOMEM, NULL, NULL, "the driver lacks memory or queues for it: try `ethtool -L @ combined N` "
+	{ EOPNOTSUPP, "gve", NULL,
+	  "this queue format has no XDP in this driver: use --mode generic" },
+	{ ENOMEM, NULL, NULL,
+	  "the driver lacks memory or queues for it: try `ethtool -L @ combined N` "
 	  "with fewer queues" OR_GENERIC },
 	{ 0, NULL, NULL, "use --mode generic, or leave --mode out: then it is chosen by itself" },
 };
 
-/* The largest MTU for native XDP, 4 KiB pages, of drivers that do not take longer frames in parts. */
+/* The largest MTU for native XDP, with 4 KiB pages, where frames do not come in parts. */
 static const struct {
 	const char *driver;
 	unsigned int mtu;
@@ -143,7 +157,8 @@ void hint_why_generic(char *why, size_t size, int err, const char *text,
 		snprintf(why, size, "the MTU of its peer is too large for native XDP");
 	} else if (err == ERANGE || strstr(text, "MTU") || strstr(text, "mtu")) {
 		snprintf(why, size, "MTU %u is too large for native XDP", link->mtu);
-	} else if (err == EOPNOTSUPP && (!strcmp(text, strerror(err)) || strstr(text, "native mode"))) {
+	} else if (err == EOPNOTSUPP &&
+		   (!strcmp(text, strerror(err)) || strstr(text, "native mode"))) {
 		snprintf(why, size, "the driver has no native XDP");
 	} else {
 		/* The kernel's sentence as a phrase; abbreviations keep their case. */

@@ -115,8 +115,8 @@ void holder_text(__u32 id, const struct holder *holder, char *text, size_t size)
 		separator = ", ";
 	}
 	if (holder->pid && n < size) {
-		n += snprintf(text + n, size - n, "%sheld by %s, process %d", separator, holder->comm,
-			      holder->pid);
+		n += snprintf(text + n, size - n, "%sheld by %s, process %d", separator,
+			      holder->comm, holder->pid);
 		separator = ", ";
 	}
 	if (separator[0] == ',' && n < size)

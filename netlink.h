@@ -15,7 +15,7 @@ struct link_info {
 	unsigned int flags;        /* IFF_UP, IFF_LOOPBACK ... of linux/if.h */
 	unsigned int mtu;
 	unsigned short type;       /* ARPHRD_ of linux/if_arp.h */
-	int lower;                 /* IFLA_LINK: the link it is stacked on, or a veth's peer; else 0 */
+	int lower;                 /* IFLA_LINK: what it is stacked on, or a veth's peer; else 0 */
 	int lower_elsewhere;       /* 1: lower is an index of another network namespace */
 	int master;                /* IFLA_MASTER, else 0 */
 	char name[16];

@@ -121,8 +121,9 @@ static int parse_xdp(struct span xdp, struct link_info *link)
 	return err;
 }
 
-_Static_assert((int)XDP_ATTACHED_DRV == XDP_MODE_NATIVE && (int)XDP_ATTACHED_SKB == XDP_MODE_GENERIC &&
-	       (int)XDP_ATTACHED_HW == XDP_MODE_OFFLOAD, "the kernel's modes are ours");
+_Static_assert((int)XDP_ATTACHED_DRV == XDP_MODE_NATIVE &&
+	       (int)XDP_ATTACHED_SKB == XDP_MODE_GENERIC && (int)XDP_ATTACHED_HW == XDP_MODE_OFFLOAD,
+	       "the kernel's modes are ours");
 
 static int parse_stats(struct span payload, int wide, struct link_info *link)
 {
@@ -203,7 +204,8 @@ int netlink_parse_link(const void *message, size_t len, struct link_info *link)
 }
 
 /* struct nlmsgerr, the request (its header alone where capped), then attributes. */
-static int parse_ack(const struct nlmsghdr *header, struct span payload, struct netlink_reply *reply)
+static int parse_ack(const struct nlmsghdr *header, struct span payload,
+		     struct netlink_reply *reply)
 {
 	struct nlmsghdr request;
 	struct span rest;

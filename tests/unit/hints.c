@@ -43,17 +43,19 @@ static const struct {
 	  "the link that eth0 is a part of" },
 	{ EOPNOTSUPP, "Underlying driver does not support XDP in native mode", "", XDP_MODE_NATIVE,
 	  "use --mode generic" },
-	{ ENOTCONN, "Cannot set XDP when peer is detached", "veth", XDP_MODE_NATIVE, "peer has gone" },
+	{ ENOTCONN, "Cannot set XDP when peer is detached", "veth", XDP_MODE_NATIVE,
+	  "peer has gone" },
 	{ ERANGE, "Peer MTU is too large to set XDP", "veth", XDP_MODE_NATIVE, "MTU of its peer" },
 	{ ENOSPC, "XDP expects number of rx queues not less than peer tx queues", "veth",
 	  XDP_MODE_NATIVE, "ethtool -L eth0 rx" },
 	{ EOPNOTSUPP, "Can't set XDP while host is implementing LRO", "virtio_net", XDP_MODE_NATIVE,
 	  "only the hypervisor" },
 	{ ENOMEM, "Too few free TX rings available", "virtio_net", XDP_MODE_NATIVE, "combined 1" },
-	{ EINVAL, "Failed to set xdp program, the Rx/Tx channel count should be at most half of the "
-	  "maximum allowed channel count", "ena", XDP_MODE_NATIVE, "ethtool -l eth0" },
+	{ EINVAL, "Failed to set xdp program, the Rx/Tx channel count should be at most half of "
+	  "the maximum allowed channel count", "ena", XDP_MODE_NATIVE, "ethtool -l eth0" },
 	{ EINVAL, NULL, "ena", XDP_MODE_NATIVE, "above 3498 (now 9000)" },
-	{ EOPNOTSUPP, "XDP: not support LRO", "hv_netvsc", XDP_MODE_NATIVE, "ethtool -K eth0 lro off" },
+	{ EOPNOTSUPP, "XDP: not support LRO", "hv_netvsc", XDP_MODE_NATIVE,
+	  "ethtool -K eth0 lro off" },
 	{ EINVAL, NULL, "mlx5_core", XDP_MODE_NATIVE, "`dmesg`" },
 	{ EOPNOTSUPP, NULL, "bnxt_en", XDP_MODE_NATIVE, "not combined" },
 	{ EINVAL, NULL, "ixgbe", XDP_MODE_NATIVE, "an MTU above 3050 (now 9000), LRO" },
@@ -79,7 +81,8 @@ static void test_next(void)
 		hint_attach(next, sizeof(next), hints[i].err, text, hints[i].driver, hints[i].mode,
 			    &eth0);
 		if (!ok(*hints[i].part ? !!strstr(next, hints[i].part) : !*next,
-			"%s: %s (%s)", hints[i].driver, text, hints[i].mode == XDP_MODE_NATIVE ? "native" : "generic"))
+			"%s: %s (%s)", hints[i].driver, text,
+			hints[i].mode == XDP_MODE_NATIVE ? "native" : "generic"))
 			printf("# got: %s\n", next);
 	}
 	hint_attach(tiny, sizeof(tiny), EINVAL, "", "ixgbe", XDP_MODE_NATIVE, &eth0);

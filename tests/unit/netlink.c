@@ -353,7 +353,8 @@ static void test_dump(void)
 
 	sum = 0;
 	reply = (struct netlink_reply){ .sequence = 9, .each = count, .context = &sum };
-	is_number(netlink_parse(bytes, whole - 1, &reply), -EBADMSG, "a cut off message is refused");
+	is_number(netlink_parse(bytes, whole - 1, &reply), -EBADMSG,
+		  "a cut off message is refused");
 	is_number(sum, 1, "what came before it is not");
 	bytes[0] = 15;
 	is_number(netlink_parse(bytes, len, &reply), -EBADMSG, "a message shorter than its header");
