@@ -11,13 +11,11 @@ PREFIX ?= /usr/local
 SBINDIR ?= $(PREFIX)/sbin
 MANDIR ?= $(PREFIX)/share/man
 
-MULTIARCH := $(shell $(CC) -print-multiarch 2>/dev/null)
-HEADERS := $(addprefix -idirafter ,/usr/include $(wildcard /usr/include/$(MULTIARCH)))
 CLANG ?= clang
-STRIP ?= strip
-ifeq ($(origin CC),default)
-CC := $(if $(shell command -v musl-gcc),musl-gcc,cc)
-endif
+
+all: xguard
+
+include cross.mk
 
 # $(call known,FLAG...): those that this compiler knows.
 known = $(foreach flag,$(1),$(if $(shell $(CC) -Werror $(flag) -c -o /dev/null -x c /dev/null 2>&1),,$(flag)))
@@ -30,7 +28,7 @@ XCFLAGS := -std=gnu11 $(WARNINGS) -ffunction-sections -fdata-sections -fno-async
 	-D_GNU_SOURCE -DXGUARD_VERSION='"$(VERSION)"' -I. $(HEADERS)
 # Smaller code; the last one does without floating point, which a function with ... would save.
 SMALL := $(call known,-fno-pie -fcf-protection=none -fno-jump-tables -fno-caller-saves -mgeneral-regs-only)
-XLDFLAGS := -static -no-pie -Wl,--gc-sections -Wl,--build-id=none -Wl,-z,norelro -Wl,-z,noseparate-code \
+XLDFLAGS := $(STATIC) -no-pie -Wl,--gc-sections -Wl,--build-id=none -Wl,-z,norelro -Wl,-z,noseparate-code \
 	-Wl,-z,common-page-size=64
 
 SRCS := xguard.c run.c options.c report.c output.c names.c flows.c trace_pipe.c trace_line.c guardian.c hints.c \
@@ -39,64 +37,65 @@ SRCS := xguard.c run.c options.c report.c output.c names.c flows.c trace_pipe.c 
 	bpf_load.c bpf_code.c bpf_maps.c load_hints.c bpf_elf.c bpf.c netlink.c netlink_parse.c \
 	guardian_serve.c guardian_link.c guardian_alive.c holder.c confine.c \
 	say.c failure.c printf.c libc.c
-OBJS := $(SRCS:%.c=build/%.o) build/object.o
-UNITS := $(patsubst tests/unit/%.c,build/tests/%.t,$(wildcard tests/unit/*.c))
+OBJS := $(SRCS:%.c=$(B)/%.o) $(B)/object.o
+UNITS := $(patsubst tests/unit/%.c,$(B)/tests/%.t,$(wildcard tests/unit/*.c))
 SANITIZED := $(UNITS:%.t=%.sanitized.t)
 SYSTEM := $(wildcard tests/system/*.t)
-TOOLS := build/tests/send build/tests/generate build/tests/make-capture build/tests/filter-count
+TOOLS := $(B)/tests/send $(B)/tests/generate $(B)/tests/make-capture $(B)/tests/filter-count
 PROVE := prove --timer -e 'timeout --foreground -k 10 300'
 
 Q := $(if $(V),,@)
 say = $(if $(V),,@echo "  $(1)	$@")
 
-all: xguard
+xguard: $(B)/xguard always
+	$(Q)cmp -s $< $@ || cp -f $< $@
 
-xguard: $(OBJS)
+$(B)/xguard: $(OBJS)
 	$(call say,LD)
-	$(Q)$(CC) $(CFLAGS) $(XLDFLAGS) $(LDFLAGS) -o build/xguard.debug $^
-	$(Q)$(STRIP) -s -R .comment -R '.note*' -o $@ build/xguard.debug
+	$(Q)$(CC) $(CFLAGS) $(XLDFLAGS) $(LDFLAGS) -o $(B)/xguard.debug $^ $(LIBS)
+	$(Q)$(STRIP) -s -R .comment -R '.note*' -o $@ $(B)/xguard.debug
 
-$(SRCS:%.c=build/%.o): XCFLAGS += $(SMALL)
+$(SRCS:%.c=$(B)/%.o): XCFLAGS += $(SMALL)
 
-build/%.o: %.c Makefile | build/tests
+$(B)/%.o: %.c Makefile cross.mk $(COMPILER)
 	$(call say,CC)
 	$(Q)$(CC) $(CPPFLAGS) $(CFLAGS) $(XCFLAGS) -MMD -MP -c -o $@ $<
 
 # By way of the assembler text, where the names of jump targets can be made local: a fifth of the object.
-build/xdp_prog.o: xdp_prog.c Makefile | build/tests
+$(B)/xdp_prog.o: xdp_prog.c Makefile cross.mk $(COMPILER)
 	$(call say,CLANG)
-	$(Q)$(CLANG) -target bpf -mcpu=v2 $(BPF_CFLAGS) $(WARNINGS) $(HEADERS) -fno-addrsig \
-		-MMD -MP -MT $@ -S -o build/xdp_prog.s $<
-	$(Q)sed 's/LBB\([0-9]*_\)/.LBB\1/g' build/xdp_prog.s | $(CLANG) -target bpf -c -o $@ -x assembler -
+	$(Q)$(CLANG) -target $(BPF_TARGET) -mcpu=v2 $(BPF_CFLAGS) $(WARNINGS) $(HOST_HEADERS) -fno-addrsig \
+		-MMD -MP -MT $@ -S -o $(B)/xdp_prog.s $<
+	$(Q)sed 's/LBB\([0-9]*_\)/.LBB\1/g' $(B)/xdp_prog.s | $(CLANG) -target $(BPF_TARGET) -c -o $@ -x assembler -
 
 # What takes libc's place must not be made of calls to itself.
-build/libc.o build/printf.o: XCFLAGS += -fno-builtin
+$(B)/libc.o $(B)/printf.o: XCFLAGS += -fno-builtin
 
-build/object.o: object.S build/xdp_prog.o | build/tests
+$(B)/object.o: object.S $(B)/xdp_prog.o
 	$(call say,AS)
-	$(Q)$(CC) -c -o $@ $<
+	$(Q)$(CC) -Wa,-I$(B) -c -o $@ $<
 
-build/tests/%.t: tests/unit/%.c Makefile | build/tests
+$(B)/tests/%.t: tests/unit/%.c Makefile cross.mk $(COMPILER)
 	$(call say,CC)
-	$(Q)$(CC) $(CPPFLAGS) $(CFLAGS) $(XCFLAGS) -Itests -static -MMD -MP -o $@ $< $(WITH)
+	$(Q)$(CC) $(CPPFLAGS) $(CFLAGS) $(XCFLAGS) -Itests -MMD -MP $(STATIC) -o $@ $< $(WITH) $(LIBS)
 
-build/tests/%.sanitized.t: tests/unit/%.c Makefile | build/tests
+$(B)/tests/%.sanitized.t: tests/unit/%.c Makefile cross.mk $(COMPILER)
 	$(call say,CC)
 	$(Q)gcc $(XCFLAGS) -g -O1 -fsanitize=address,undefined -fno-sanitize-recover=all -Itests \
 		-MMD -MP -o $@ $< $(WITH)
-build/tests/filter.t build/tests/filter.sanitized.t: WITH := $(filter-out filter_dump.c,$(wildcard filter*.c))
-build/tests/filter.t build/tests/filter.sanitized.t: $(wildcard filter*.c)
+$(B)/tests/filter.t $(B)/tests/filter.sanitized.t: WITH := $(filter-out filter_dump.c,$(wildcard filter*.c))
+$(B)/tests/filter.t $(B)/tests/filter.sanitized.t: $(wildcard filter*.c)
 
-$(TOOLS): build/tests/%: build/tests/%.o
+$(TOOLS): $(B)/tests/%: $(B)/tests/%.o
 	$(call say,LD)
-	$(Q)$(CC) $(CFLAGS) $(XLDFLAGS) $(LDFLAGS) -o $@ $^ -lm
-build/tests/generate: build/tests/traffic.o build/bpf.o
-build/tests/fuzz-filter: tests/fuzz/filter.c $(filter-out filter_dump.c,$(wildcard filter*.c)) bpf.c \
+	$(Q)$(CC) $(CFLAGS) $(XLDFLAGS) $(LDFLAGS) -o $@ $^ -lm $(LIBS)
+$(B)/tests/generate: $(B)/tests/traffic.o $(B)/bpf.o
+$(B)/tests/fuzz-filter: tests/fuzz/filter.c $(filter-out filter_dump.c,$(wildcard filter*.c)) bpf.c \
 		$(wildcard filter*.h) packet.h
 	$(call say,CLANG)
 	$(Q)$(CLANG) $(XCFLAGS) -g -O1 -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=all \
 		-o $@ $(filter %.c,$^)
-build/tests/filter-count: $(filter-out build/xguard.o build/run.o,$(OBJS))
+$(B)/tests/filter-count: $(filter-out $(B)/xguard.o $(B)/run.o,$(OBJS))
 
 check: xguard $(UNITS) $(SANITIZED) $(TOOLS)
 	$(Q)$(if $(wildcard xguard.8),mandoc -T lint -W warning xguard.8)
@@ -120,12 +119,9 @@ install: xguard
 uninstall:
 	rm -f $(DESTDIR)$(SBINDIR)/xguard $(DESTDIR)$(MANDIR)/man8/xguard.8
 
-build/tests:
-	$(Q)mkdir -p $@
-
 clean:
 	$(Q)rm -rf build xguard
 
 .PHONY: all check check-kernels demo bench install uninstall clean
 .SECONDARY:
--include $(wildcard build/*.d build/tests/*.d)
+-include $(wildcard $(B)/*.d $(B)/tests/*.d)

@@ -4,6 +4,6 @@
 	.balign 8
 	.globl xdp_object, xdp_object_end
 xdp_object:
-	.incbin "build/xdp_prog.o"
+	.incbin "xdp_prog.o"
 xdp_object_end:
 	.section .note.GNU-stack, "", %progbits

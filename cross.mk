@@ -1,0 +1,70 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+# What it takes to build for another machine. The Makefile includes this file.
+#
+#	make ARCH=aarch64                 one of ARCHES, by Debian's cross compilers
+#	make CROSS_COMPILE=mips-linux-gnu-   or CC=...: any compiler that can link statically
+#	make dist                         all of ARCHES, with checksums, into build/dist/
+#
+# With ARCH the C library is musl where Debian's package musl-dev of that architecture is installed or
+# was unpacked (make musl), else the compiler's own, glibc; LIBC=glibc insists on that. Objects go to a
+# folder of their own under build/; ./xguard is what was built last.
+ARCHES := x86_64 i686 aarch64 armv7 riscv64 mipsel s390x
+
+# Of each: the triplets of Debian's compiler and of its musl, Debian's name, qemu-user's name, and a
+# suite that has musl for it (several bring it, not all architectures are in each).
+target_x86_64  := x86_64-linux-gnu     x86_64-linux-musl     amd64   x86_64  bookworm
+target_i686    := i686-linux-gnu       i386-linux-musl       i386    i386    bookworm
+target_aarch64 := aarch64-linux-gnu    aarch64-linux-musl    arm64   aarch64 bookworm
+target_armv7   := arm-linux-gnueabihf  arm-linux-musleabihf  armhf   arm     bookworm
+target_riscv64 := riscv64-linux-gnu    riscv64-linux-musl    riscv64 riscv64 trixie
+target_mipsel  := mipsel-linux-gnu     mipsel-linux-musl     mipsel  mipsel  bookworm
+target_s390x   := s390x-linux-gnu      s390x-linux-musl      s390x   s390x   bookworm
+
+B := build
+STATIC := -static
+ifdef ARCH
+target := $(target_$(ARCH))
+ifndef target
+$(error ARCH=$(ARCH): one of $(ARCHES) is wanted; for another machine give CROSS_COMPILE= or CC=)
+endif
+CROSS_COMPILE ?= $(word 1,$(target))-
+QEMU := qemu-$(word 4,$(target))
+B := build/$(ARCH)$(if $(LIBC),-$(LIBC))
+musl_at := $(if $(filter glibc,$(LIBC)),,$(firstword $(foreach at,build/musl/$(ARCH)/usr /usr,\
+	$(if $(wildcard $(at)/lib/$(word 2,$(target))/libc.a),$(at)))))
+else ifdef CROSS_COMPILE
+B := build/$(patsubst %-,%,$(notdir $(CROSS_COMPILE)))
+endif
+ifneq ($(origin CC),default)
+else ifdef CROSS_COMPILE
+CC := $(CROSS_COMPILE)gcc
+else
+CC := $(if $(shell command -v musl-gcc),musl-gcc,cc)
+endif
+STRIP ?= $(or $(shell $(CC) -print-prog-name=strip 2>/dev/null),strip)
+
+# The kernel's headers come behind libc's: musl brings none, and Debian's musl-gcc does not look there.
+HOST_HEADERS := $(addprefix -idirafter ,/usr/include $(patsubst %/asm/types.h,%,\
+	$(firstword $(wildcard /usr/include/*/asm/types.h))))
+ifdef musl_at
+musl_lib := $(musl_at)/lib/$(word 2,$(target))
+HEADERS := -nostdinc -isystem $(musl_at)/include/$(word 2,$(target)) \
+	-isystem $(shell $(CC) -print-file-name=include) \
+	$(addprefix -idirafter ,$(wildcard /usr/$(word 1,$(target))/include)) $(if \
+	$(filter $(shell uname -m),$(ARCH)),$(HOST_HEADERS))
+STATIC += -nostdlib $(addprefix $(musl_lib)/,crt1.o crti.o) -L$(musl_lib)
+LIBS := -Wl,--start-group -lc -lgcc -Wl,--end-group $(musl_lib)/crtn.o
+else ifndef CROSS_COMPILE
+HEADERS := $(HOST_HEADERS)
+endif
+
+# The BPF object has the byte order of the machine that will load it.
+BPF_TARGET := $(if $(findstring BIG,$(shell $(CC) -dM -E -x c /dev/null | grep __BYTE_ORDER__)),bpfeb,bpfel)
+
+# Objects of another compiler or of other flags are made anew.
+$(shell mkdir -p $(B)/tests)
+COMPILER := $(B)/compiler
+compiled_by = $(CC) $(CPPFLAGS) $(CFLAGS) $(STATIC) $(HEADERS) $(BPF_CFLAGS)
+$(COMPILER): always
+	$(Q)echo '$(compiled_by)' | cmp -s - $@ || echo '$(compiled_by)' >$@
+.PHONY: always
