@@ -159,13 +159,11 @@ static int add_name(const struct link_info *link, void *context)
 {
 	struct names *names = context;
 	size_t left = sizeof(names->text) - names->len;
+	int enough = left <= sizeof(link->name) + sizeof(", , ...");
 
-	if (left > sizeof(link->name) + 8)
-		names->len += snprintf(names->text + names->len, left, "%s%s",
-				       names->len ? ", " : "", link->name);
-	else if (left > 6)
-		names->len += snprintf(names->text + names->len, left, ", ...");
-	return 0;
+	names->len += snprintf(names->text + names->len, left, "%s%s", names->len ? ", " : "",
+			       enough ? "..." : link->name);
+	return enough;
 }
 
 static int no_such_link(int nl, struct failure *failure)
@@ -175,7 +173,7 @@ static int no_such_link(int nl, struct failure *failure)
 
 	fail_next(failure, "name one of them; links of another network namespace are reached with "
 		  "`nsenter -t PID -n xguard ...` or `ip netns exec NAME xguard ...`");
-	if (netlink_links(nl, add_name, &names, &unused) || !names.len)
+	if (netlink_links(nl, add_name, &names, &unused) < 0 || !names.len)
 		return fail_reason(failure, "no such link in this network namespace");
 	return fail_reason(failure, "no such link in this network namespace; there are: %s",
 			   names.text);
