@@ -50,7 +50,6 @@
 
 /* musl's names of what a 32-bit kernel has two of. */
 #ifdef SYS_clock_gettime32
-#define SYS_ppoll SYS_ppoll_time32
 #define SYS_clock_gettime SYS_clock_gettime32
 #define SYS_clock_nanosleep SYS_clock_nanosleep_time32
 #endif
