@@ -31,7 +31,7 @@ SMALL := $(call known,-fno-pie -fcf-protection=none -fno-jump-tables -fno-caller
 XLDFLAGS := $(STATIC) -no-pie -Wl,--gc-sections -Wl,--build-id=none -Wl,-z,norelro -Wl,-z,noseparate-code \
 	-Wl,-z,common-page-size=64
 
-SRCS := xguard.c run.c options.c report.c output.c names.c flows.c trace_pipe.c trace_line.c guardian.c hints.c \
+SRCS := xguard.c status.c run.c options.c report.c output.c names.c flows.c trace_pipe.c trace_line.c guardian.c hints.c \
 	filter.c filter_lex.c filter_names.c filter_parse.c filter_id.c filter_gen.c filter_host.c filter_link.c \
 	filter_arith.c filter_flow.c filter_code.c filter_eval.c filter_chain.c filter_dump.c \
 	bpf_load.c bpf_code.c bpf_maps.c load_hints.c bpf_elf.c bpf.c netlink.c netlink_parse.c \
@@ -41,7 +41,8 @@ OBJS := $(SRCS:%.c=$(B)/%.o) $(B)/object.o
 UNITS := $(patsubst tests/unit/%.c,$(B)/tests/%.t,$(wildcard tests/unit/*.c))
 SANITIZED := $(UNITS:%.t=%.sanitized.t)
 SYSTEM := $(wildcard tests/system/*.t)
-TOOLS := $(B)/tests/send $(B)/tests/generate $(B)/tests/make-capture $(B)/tests/filter-count
+TOOLS := $(B)/tests/send $(B)/tests/generate $(B)/tests/make-capture $(B)/tests/filter-count \
+	$(B)/tests/hold-link
 PROVE := prove --timer -e 'timeout --foreground -k 10 300'
 
 Q := $(if $(V),,@)
@@ -90,12 +91,13 @@ $(TOOLS): $(B)/tests/%: $(B)/tests/%.o
 	$(call say,LD)
 	$(Q)$(CC) $(CFLAGS) $(XLDFLAGS) $(LDFLAGS) -o $@ $^ -lm $(LIBS)
 $(B)/tests/generate: $(B)/tests/traffic.o $(B)/bpf.o
+$(B)/tests/hold-link: $(B)/bpf.o
 $(B)/tests/fuzz-filter: tests/fuzz/filter.c $(filter-out filter_dump.c,$(wildcard filter*.c)) bpf.c \
 		$(wildcard filter*.h) packet.h
 	$(call say,CLANG)
 	$(Q)$(CLANG) $(XCFLAGS) -g -O1 -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=all \
 		-o $@ $(filter %.c,$^)
-$(B)/tests/filter-count: $(filter-out $(B)/xguard.o $(B)/run.o,$(OBJS))
+$(B)/tests/filter-count: $(filter-out $(B)/xguard.o $(B)/run.o $(B)/probe.o,$(OBJS))
 
 check: xguard $(UNITS) $(SANITIZED) $(TOOLS)
 	$(Q)$(if $(wildcard xguard.8),mandoc -T lint -W warning xguard.8)

@@ -18,7 +18,6 @@
 #include "guardian_serve.h"
 #include "holder.h"
 
-#define PROGRAM_NAME "xguard"
 #define ABOVE        16 /* descriptors on their way to a fixed number wait above this one */
 
 /* Only what is needed stays open: no pipeline must wait for the guardian's end. */

@@ -14,6 +14,8 @@
 #include "failure.h"
 #include "netlink.h"
 
+#define PROGRAM_NAME "xguard" /* of ours, on whatever link */
+
 struct guardian {
 	int socket;     /* news arrive here: poll it; close-on-exec; -1: not held */
 	int requests;   /* SOCK_SEQPACKET, the one for requests and replies */

@@ -52,8 +52,8 @@ int guardian_take_off(int nl, int ifindex, int program, __u32 program_id, struct
 	mode = err ? XDP_MODE_NONE : netlink_mode_of(&link, program_id);
 	if (mode == XDP_MODE_NONE)
 		return err == -ENODEV ? 0 : err;
-	err = netlink_set_xdp(nl, &link, -1, program, XDP_FLAGS_REPLACE | xdp_mode_flag(mode),
-			      failure);
+	err = netlink_set_xdp(nl, &link, -1, program, xdp_mode_flag(mode) |
+			      (program >= 0 ? XDP_FLAGS_REPLACE : 0), failure);
 	if (err == -EINVAL) /* before Linux 5.7 */
 		err = netlink_set_xdp(nl, &link, -1, -1, xdp_mode_flag(mode), failure);
 	look = netlink_link(nl, NULL, ifindex, &link, err ? &unused : failure);

@@ -53,8 +53,8 @@ int guardian_put_on(int nl, int program, enum attach_mode wanted, struct guardia
 
 /*
  * Take a program off a link where it is still the one attached, and ask the kernel again
- * afterwards. program is a descriptor of it. Returns 0, also when it was not there any more, or
- * -errno with failure filled in.
+ * afterwards. program is a descriptor of it, or -1: then whatever is there goes. Returns 0, also
+ * when it was not there any more, or -errno with failure filled in.
  */
 int guardian_take_off(int nl, int ifindex, int program, __u32 program_id, struct failure *failure);
 

@@ -31,7 +31,16 @@ struct option_row {
 	unsigned long long min;   /* of a number; the value that a flag sets */
 	unsigned long long max;
 	const char *words;        /* of take_word: an enum's values in their order */
-	enum trace only;          /* the trace that it goes with; TRACE_NONE: either */
+	unsigned int only;        /* what it goes with; 0: either trace */
+};
+
+/* The traces, and what there is in place of one, a bit each. */
+enum {
+	KERNEL = 1 << TRACE_KERNEL,
+	USERSPACE = 1 << TRACE_USERSPACE,
+	STATUS = 4 << ACTION_STATUS,
+	DETACH = 4 << ACTION_DETACH,
+	PROBE = 4 << ACTION_PROBE,
 };
 
 static const struct option_row rows[];
@@ -147,7 +156,7 @@ static int take_flag(struct options *options, const struct option_row *row, cons
 	return 0;
 }
 
-/* What is done in place of a trace: the last one counts. */
+/* What ends the parsing. */
 static int take_action(struct options *options, const struct option_row *row, const char *word,
 		       struct failure *failure)
 {
@@ -252,47 +261,59 @@ static int take_by(struct options *options, const struct option_row *row, const 
 /* A row without take is a heading of the usage. */
 static const struct option_row rows[] = {
 	{.help = "What to trace:"},
-	{'i', "interface", "IFACE", "the link to look at; may be repeated", .take = take_interface},
+	{'i', "interface", "IFACE", "the link to look at; may be repeated", .take = take_interface,
+	 .only = ~0u},
 	{'k', "kernel-trace", NULL, "a line for every frame, as the kernel prints it",
 	 FLAG(trace, TRACE_KERNEL)},
 	{'u', "userspace-trace", NULL, "a line for every flow that grew, each interval",
 	 FLAG(trace, TRACE_USERSPACE)},
 	{0, "tcp", NULL, "only TCP (with -u; with -k write it as a FILTER)",
-	 FLAG(protocol, IPPROTO_TCP), .only = TRACE_USERSPACE},
-	{0, "udp", NULL, "only UDP", FLAG(protocol, IPPROTO_UDP), .only = TRACE_USERSPACE},
+	 FLAG(protocol, IPPROTO_TCP), .only = USERSPACE},
+	{0, "udp", NULL, "only UDP", FLAG(protocol, IPPROTO_UDP), .only = USERSPACE},
 	{0, "icmp", NULL, "only ICMP and ICMPv6", FLAG(protocol, IPPROTO_ICMP),
-	 .only = TRACE_USERSPACE},
+	 .only = USERSPACE},
 	{0, "mode", "MODE", "auto (the default), native or generic",
 	 .take = take_word, FIELD(mode), .words = "auto native generic"},
 	{0, "duration", "SECONDS", "end after this time", .take = take_seconds, FIELD(duration)},
 	{'c', "count", "N", "end after N frames", NUMBER(count, 1, ULLONG_MAX)},
 	{0, "sample", "N", "with -k: every Nth frame of each CPU", NUMBER(sample, 1, UINT_MAX),
-	 .only = TRACE_KERNEL},
+	 .only = KERNEL},
 
 	{.help = "What makes a flow (with -u):"},
 	{0, "by", "FIELD,...", "src_ip dst_ip src_port dst_port protocol vlan;\n"
-	 "default src_ip,protocol", .take = take_by, .only = TRACE_USERSPACE},
+	 "default src_ip,protocol", .take = take_by, .only = USERSPACE},
 	{0, "prefix4", "N", "group IPv4 addresses by their first N bits", NUMBER(prefix4, 0, 32),
-	 .only = TRACE_USERSPACE},
+	 .only = USERSPACE},
 	{0, "prefix6", "N", "group IPv6 addresses by their first N bits", NUMBER(prefix6, 0, 128),
-	 .only = TRACE_USERSPACE},
+	 .only = USERSPACE},
 	{0, "max-flows", "N", "flows to make room for, beside each CPU's cache",
-	 NUMBER(max_flows, 1, 1u << 31), .only = TRACE_USERSPACE},
+	 NUMBER(max_flows, 1, 1u << 31), .only = USERSPACE},
 
 	{.help = "Output:"},
 	{0, "format", "FORMAT", "text, json or csv; default text", .take = take_word,
-	 FIELD(format), .words = "text json csv"},
+	 FIELD(format), .words = "text json csv", .only = KERNEL | USERSPACE | STATUS},
 	{0, "output", "FILE", "write there, not to standard output (-)", .take = take_text,
-	 FIELD(output)},
+	 FIELD(output), .only = ~0u},
 	{0, "interval", "SECONDS", "between two looks at the flows; default 1",
 	 .take = take_seconds, FIELD(interval)},
 	{'n', NULL, NULL, "numbers instead of names for types and protocols", FLAG(numeric, 1)},
 
+	{.help = "In place of a trace, on each IFACE or on all links:"},
+	{0, "status", NULL, "the links' XDP programs, and who holds them",
+	 FLAG(action, ACTION_STATUS), .only = ~0u},
+	{0, "detach", NULL, "remove what an xguard that was killed has left",
+	 FLAG(action, ACTION_DETACH), .only = ~0u},
+	{0, "force", NULL, "with --detach: what others have attached, too", FLAG(force, 1),
+	 .only = DETACH},
+	{0, "probe", NULL, "what this kernel, these privileges and IFACE allow",
+	 FLAG(action, ACTION_PROBE), .only = ~0u},
+
 	{.help = "The rest:"},
-	{'d', NULL, NULL, "print the filter's instructions and exit", ACTION(ACTION_DUMP)},
+	{'d', NULL, NULL, "print the filter's instructions and exit", FLAG(action, ACTION_DUMP),
+	 .only = ~0u},
 	{0, "object", "FILE", "load this build of xdp_prog.c, not our own",
-	 .take = take_text, FIELD(object)},
-	{'v', "verbose", NULL, "say more on standard error", FLAG(verbose, 1)},
+	 .take = take_text, FIELD(object), .only = KERNEL | USERSPACE | PROBE},
+	{'v', "verbose", NULL, "say more on standard error", FLAG(verbose, 1), .only = ~0u},
 	{'V', "version", NULL, "print the version and exit", ACTION(ACTION_VERSION)},
 	{'h', "help", NULL, "print this and exit", ACTION(ACTION_HELP)},
 };
@@ -456,20 +477,50 @@ static int protocol_with_kernel_trace(const struct options *options, struct fail
 	return fail_next(failure, "write it as a filter: -k %s", words);
 }
 
+/* The option that stands for what is done: one of KERNEL, USERSPACE, STATUS, DETACH, PROBE. */
+static const struct option_row *row_of_bit(unsigned int bit)
+{
+	const struct option_row *row = rows;
+
+	while (row->field != (bit > USERSPACE ? offsetof(struct options, action) :
+			      offsetof(struct options, trace)) ||
+	       (bit > USERSPACE ? 4u : 1u) << row->min != bit)
+		row++;
+	return row;
+}
+
+/* An option that does not go with what is done. */
+static int misplaced(const struct option_row *row, unsigned int what, struct failure *failure)
+{
+	char name[ROW_LEN], other[ROW_LEN];
+
+	if (row->only && !(row->only & (row->only - 1)))
+		return misuse(failure, (row->only | what) <= (KERNEL | USERSPACE) ?
+			      "leave it out, or choose the other trace" : "leave it out",
+			      "%s goes with %s only", row_text(name, row),
+			      row_text(other, row_of_bit(row->only)));
+	return misuse(failure, "leave it out", "%s does not go with %s", row_text(name, row),
+		      row_text(other, row_of_bit(what)));
+}
+
 /* What only shows when all options are known. given: a bit for every row that was met. */
 static int check(const struct options *options, unsigned long long given, struct failure *failure)
 {
-	char name[ROW_LEN];
+	unsigned int what = 0; /* of -d, nothing: it takes everything */
 
-	if (options->trace == TRACE_KERNEL && options->protocol)
+	if (options->action && options->action < ACTION_DUMP)
+		what = 4u << options->action;
+	else if (options->trace)
+		what = 1u << options->trace;
+	if (what == KERNEL && options->protocol)
 		return protocol_with_kernel_trace(options, failure);
-	for (size_t i = 0; i < ROWS && options->trace; i++)
-		if (given >> i & 1 && rows[i].only && rows[i].only != options->trace)
-			return misuse(failure, "leave it out, or choose the other trace",
-				      "%s goes with %s only", row_text(name, &rows[i]),
-				      rows[i].only == TRACE_KERNEL ? "--kernel-trace" :
-								     "--userspace-trace");
-	if (options->action == ACTION_DUMP)
+	for (size_t i = 0; i < ROWS && what; i++)
+		if (given >> i & 1 && !((rows[i].only ? rows[i].only : KERNEL | USERSPACE) & what))
+			return misplaced(&rows[i], what, failure);
+	if (options->filter && what > USERSPACE)
+		return misuse(failure, "leave it out", "FILTER '%s' goes with a trace only",
+			      options->filter);
+	if (options->action != ACTION_TRACE)
 		return 0;
 	if (!options->ninterfaces)
 		return misuse(failure, "add --interface IFACE, such as -i eth0",
@@ -534,7 +585,8 @@ void options_usage(struct output *output)
 {
 	output_text(output,
 		    "usage: xguard --interface IFACE --kernel-trace | --userspace-trace\n"
-		    "              [--tcp | --udp | --icmp] [OPTION...] [FILTER]\n\n"
+		    "              [--tcp | --udp | --icmp] [OPTION...] [FILTER]\n"
+		    "       xguard --status | --detach [--force] | --probe [--interface IFACE]...\n\n"
 		    "Shows what arrives at a network interface, seen in its driver (XDP).\n"
 		    "FILTER is an expression as tcpdump takes it; see pcap-filter(7) and xguard(8).\n");
 	for (size_t i = 0; i < ROWS; i++) {

@@ -13,7 +13,10 @@ struct output;
 
 #define INTERFACES_MAX 64
 
-enum action { ACTION_TRACE, ACTION_DUMP, ACTION_HELP, ACTION_VERSION, ACTION_USAGE };
+enum action {
+	ACTION_TRACE, ACTION_STATUS, ACTION_DETACH, ACTION_PROBE, ACTION_DUMP, ACTION_HELP,
+	ACTION_VERSION, ACTION_USAGE,
+};
 enum trace { TRACE_NONE, TRACE_KERNEL, TRACE_USERSPACE };
 enum format { FORMAT_TEXT, FORMAT_JSON, FORMAT_CSV };
 
@@ -36,6 +39,7 @@ struct options {
 	__u64 count;                   /* 0: no end */
 	unsigned int sample;           /* kernel trace: every Nth frame; 1: all */
 	unsigned int max_flows;        /* 0: by the host's memory */
+	int force;                     /* --detach: a living xguard's programs and others' too */
 	int numeric;
 	int verbose;
 };

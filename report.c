@@ -13,6 +13,7 @@
 #define PACKET  (1u << 1)
 #define SUMMARY_USERSPACE (1u << 2)
 #define SUMMARY_KERNEL    (1u << 3)
+#define PROGRAM (1u << 4)
 #define SUMMARY (SUMMARY_USERSPACE | SUMMARY_KERNEL)
 
 /* One line to be: the parts that its columns take their values from. */
@@ -26,6 +27,7 @@ struct record {
 	const struct flow_count *count;
 	const struct trace_line *line;
 	const struct report_summary *summary;
+	const struct report_program *program;
 };
 
 /* A column's value. text NULL: the frame does not have this field. */
@@ -134,8 +136,9 @@ static void get_interface(const struct record *record, struct value *value)
 {
 	const struct report *report = record->report;
 
-	if (record->summary) {
-		set_text(value, record->summary->interface);
+	if (record->summary || record->program) {
+		set_text(value, record->summary ? record->summary->interface :
+			 record->program->interface);
 		return;
 	}
 	for (size_t i = 0; i < report->nlinks; i++)
@@ -215,15 +218,61 @@ static void get_bytes(const struct record *record, struct value *value)
 	set_number(value, record->count->bytes);
 }
 
+static void get_mode(const struct record *record, struct value *value)
+{
+	if (record->program->mode)
+		set_text(value, record->program->mode);
+}
+
+static void get_program_id(const struct record *record, struct value *value)
+{
+	if (record->program->mode)
+		set_number(value, record->program->id);
+}
+
+static void set_known(struct value *value, const char *text)
+{
+	if (text[0])
+		set_text(value, text);
+}
+
+static void get_name(const struct record *record, struct value *value)
+{
+	set_known(value, record->program->holder.program);
+}
+
+static void get_tag(const struct record *record, struct value *value)
+{
+	set_known(value, record->program->holder.tag);
+}
+
+static void get_age(const struct record *record, struct value *value)
+{
+	if (record->program->age)
+		set_seconds(value, record->program->age, 1);
+}
+
+static void get_leftover(const struct record *record, struct value *value)
+{
+	if (record->program->mode && record->program->leftover >= 0)
+		set_text(value, record->program->leftover ? "true" : "false");
+}
+
 static void get_task(const struct record *record, struct value *value)
 {
+	if (record->program) {
+		set_known(value, record->program->holder.comm);
+		return;
+	}
 	value->text = record->line->task;
 	value->len = record->line->task_len;
 }
 
 static void get_pid(const struct record *record, struct value *value)
 {
-	if (record->line->pid >= 0)
+	if (record->program && record->program->holder.pid)
+		set_number(value, record->program->holder.pid);
+	else if (!record->program && record->line->pid >= 0)
 		set_number(value, record->line->pid);
 }
 
@@ -270,9 +319,9 @@ static void get_lost(const struct record *record, struct value *value)
 
 /* Every column of every line, in the order of output. */
 static const struct column columns[] = {
-	{"time", FLOW | PACKET | SUMMARY, 0, 1, get_time},
-	{"timestamp", FLOW | PACKET | SUMMARY, 0, 0, get_timestamp},
-	{"interface", FLOW | PACKET | SUMMARY, 0, 1, get_interface},
+	{"time", FLOW | PACKET | SUMMARY | PROGRAM, 0, 1, get_time},
+	{"timestamp", FLOW | PACKET | SUMMARY | PROGRAM, 0, 0, get_timestamp},
+	{"interface", FLOW | PACKET | SUMMARY | PROGRAM, 0, 1, get_interface},
 	{"eth_type", FLOW | PACKET, FIELD_ETH_TYPE, 1, get_eth_type},
 	{"vlan", FLOW, FIELD_VLAN, 0, get_vlan},
 	{"src_ip", FLOW | PACKET, FIELD_SRC_IP, 1, get_src_ip},
@@ -289,8 +338,14 @@ static const struct column columns[] = {
 	{"unattributed_bytes", SUMMARY_USERSPACE, 0, 0, get_unattributed_bytes},
 	{"lines", SUMMARY_KERNEL, 0, 0, get_lines},
 	{"lost_events", SUMMARY_KERNEL, 0, 0, get_lost},
-	{"task", PACKET, 0, 1, get_task},
-	{"pid", PACKET, 0, 0, get_pid},
+	{"mode", PROGRAM, 0, 1, get_mode},
+	{"program_id", PROGRAM, 0, 0, get_program_id},
+	{"name", PROGRAM, 0, 1, get_name},
+	{"tag", PROGRAM, 0, 1, get_tag},
+	{"age", PROGRAM, 0, 0, get_age},
+	{"leftover", PROGRAM, 0, 0, get_leftover},
+	{"task", PACKET | PROGRAM, 0, 1, get_task},
+	{"pid", PACKET | PROGRAM, 0, 0, get_pid},
 	{"cpu", PACKET, 0, 0, get_cpu},
 	{"flags", PACKET, 0, 1, get_flags},
 };
@@ -411,7 +466,8 @@ static void put_trace_text(struct output *out, const struct record *record)
 void report_begin(const struct report *report, struct output *out)
 {
 	const struct column *column = NULL;
-	unsigned int kind = report->trace == TRACE_KERNEL ? PACKET : FLOW;
+	unsigned int kind = report->trace == TRACE_KERNEL ? PACKET :
+			    report->trace == TRACE_USERSPACE ? FLOW : PROGRAM;
 
 	if (report->format != FORMAT_CSV)
 		return;
@@ -437,6 +493,20 @@ void report_flow(const struct report *report, struct output *out, const struct f
 		put_csv(out, &record);
 	else
 		put_text(out, &record);
+}
+
+void report_program(const struct report *report, struct output *out,
+		    const struct report_program *program, __u64 now)
+{
+	struct record record = {
+		.report = report, .kind = PROGRAM, .event = "link", .time = now, .decimals = 3,
+		.program = program,
+	};
+
+	if (report->format == FORMAT_JSON)
+		put_json(out, &record);
+	else
+		put_csv(out, &record);
 }
 
 void report_packet(const struct report *report, struct output *out, const struct trace_line *line)

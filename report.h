@@ -10,6 +10,7 @@
 #include <linux/types.h>
 
 #include "flows.h"
+#include "holder.h"
 #include "options.h"
 #include "output.h"
 #include "trace_pipe.h"
@@ -41,12 +42,26 @@ struct report_summary {
 	__u64 lines, lost;               /* kernel trace */
 };
 
+/* A link, and a program that is attached to it. */
+struct report_program {
+	const char *interface;
+	const char *mode;                /* NULL: it has none, and then the rest is not there */
+	__u32 id;
+	int leftover;                    /* 1: an xguard's that nobody answers for; -1: not known */
+	__u64 age;                       /* nanoseconds; 0: not known */
+	struct holder holder;
+};
+
 /* CSV: the header row. Others: nothing. */
 void report_begin(const struct report *report, struct output *out);
 
 /* One flow's line, at CLOCK_MONOTONIC time now (nanoseconds). */
 void report_flow(const struct report *report, struct output *out, const struct flow *flow,
 		 __u64 now);
+
+/* JSON and CSV: what is attached to a link, at CLOCK_MONOTONIC time now. */
+void report_program(const struct report *report, struct output *out,
+		    const struct report_program *program, __u64 now);
 
 /* One line of the kernel trace. */
 void report_packet(const struct report *report, struct output *out, const struct trace_line *line);

@@ -4,6 +4,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "failure.h"
 #include "say.h"
 
 void say(const char *format, ...)
@@ -21,4 +22,11 @@ void say(const char *format, ...)
 	/* Nothing can be done where this fails, and a second attempt could block for ever. */
 	if (write(STDERR_FILENO, line, text + len + 1 - line) < 0)
 		return;
+}
+
+void say_failure(const struct failure *failure)
+{
+	say("%s%s%s", failure->step, failure->step[0] ? ": " : "", failure->reason);
+	if (failure->next[0])
+		say("%s", failure->next);
 }

@@ -201,25 +201,27 @@ static long owner(const char *name)
 
 /*
  * Remove what dead xguards left. An id may be a living one's in another PID namespace, but an
- * instance whose trace_pipe is open cannot be removed.
+ * instance whose trace_pipe is open cannot be removed. Returns how many there were.
  */
-static void sweep(int instances)
+static int sweep(int instances)
 {
 	int fd = open_directory(instances, ".");
 	DIR *dir = fd < 0 ? NULL : fdopendir(fd);
 	struct dirent *entry;
+	int removed = 0;
 
 	if (!dir) {
 		close_fd(&fd);
-		return;
+		return 0;
 	}
 	while ((entry = readdir(dir))) {
 		long pid = owner(entry->d_name);
 
 		if (pid && kill(pid, 0) && errno == ESRCH)
-			unlinkat(instances, entry->d_name, AT_REMOVEDIR);
+			removed += !unlinkat(instances, entry->d_name, AT_REMOVEDIR);
 	}
 	closedir(dir);
+	return removed;
 }
 
 /*
@@ -308,6 +310,18 @@ static int open_global(struct trace_pipe *trace, int tracefs, int why, char note
 		 why ? strerror(-why) : "",
 		 *text == '0' ? "; tracing_on is 0 there: nothing is printed before it is 1" : "");
 	return 0;
+}
+
+int trace_pipe_sweep(struct failure *failure)
+{
+	int instances = -1, tracefs = open_tracefs(&instances, failure), removed;
+
+	if (tracefs < 0)
+		return tracefs;
+	removed = sweep(instances);
+	close(instances);
+	close(tracefs);
+	return removed;
 }
 
 void trace_pipe_close(struct trace_pipe *trace)

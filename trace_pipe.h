@@ -64,6 +64,10 @@ int trace_pipe_read(struct trace_pipe *trace,
 		    int (*each)(const struct trace_line *line, void *context), void *context,
 		    __u64 *lost);
 
+/* Remove the tracing instances of dead xguards. Returns how many there were, or -errno with failure
+ * filled in. */
+int trace_pipe_sweep(struct failure *failure);
+
 /* Close trace_pipe and remove the instance. */
 void trace_pipe_close(struct trace_pipe *trace);
 

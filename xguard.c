@@ -14,6 +14,7 @@
 #include "filter.h"
 #include "run.h"
 #include "say.h"
+#include "status.h"
 
 #define NEVER UINT64_MAX
 #define DRAIN_NS 20000000ull /* the trace is read this often, whatever poll says of it, */
@@ -61,13 +62,6 @@ static void hold_standard_descriptors(void)
 		close(fds[1]);
 	} while (fds[0] <= STDERR_FILENO);
 	close(fds[0]);
-}
-
-static void complain(const struct failure *failure)
-{
-	say("%s%s%s", failure->step, failure->step[0] ? ": " : "", failure->reason);
-	if (failure->next[0])
-		say("%s", failure->next);
 }
 
 static void say_attached(const struct run *run, const struct run_link *link)
@@ -324,7 +318,7 @@ static void detach(struct run *run)
 	struct failure failure;
 
 	if (!run->ended_at && run_detach(run, &failure)) {
-		complain(&failure);
+		say_failure(&failure);
 		run->failed = 1;
 	}
 }
@@ -347,7 +341,7 @@ static void finish(struct run *run)
 		return;
 	err = run->options.trace == TRACE_KERNEL ? drain(run, &failure) : publish(run, &failure);
 	if (err) {
-		complain(&failure);
+		say_failure(&failure);
 		run->failed = 1;
 	}
 	print_summaries(run, &run->output);
@@ -399,14 +393,14 @@ static int trace(struct run *run)
 	catch_signals(&caught);
 	prepare_report(run);
 	if (output_open(&run->output, run->options.output, &failure)) {
-		complain(&failure);
+		say_failure(&failure);
 		return 1;
 	}
 	if (run_open(run, say_attached, &failure)) {
-		complain(&failure);
+		say_failure(&failure);
 		run->failed = 1;
 		if (run_detach(run, &failure))
-			complain(&failure);
+			say_failure(&failure);
 	} else {
 		restrict_reader(run);
 		run->report.nlinks = run->nlinks;
@@ -416,11 +410,36 @@ static int trace(struct run *run)
 		output_flush(&run->output, &stops);
 		run->failed = loop(run, &caught, &failure) != 0;
 		if (run->failed)
-			complain(&failure);
+			say_failure(&failure);
 		finish(run);
 	}
 	close_output(run);
 	run_close(run);
+	return run->failed;
+}
+
+/* What is done in place of a trace. Returns the exit status. */
+static int act(struct run *run)
+{
+	const struct options *options = &run->options;
+	struct failure failure;
+	int ret = 0;
+
+	catch_signals(&(sigset_t){ 0 });
+	prepare_report(run);
+	if (output_open(&run->output, options->output, &failure)) {
+		say_failure(&failure);
+		return 1;
+	}
+	if (options->action == ACTION_STATUS)
+		ret = status_show(options, &run->report, &run->output, &failure);
+	else if (options->action == ACTION_DETACH)
+		ret = status_detach(options, &run->output, &failure);
+	if (ret < 0)
+		say_failure(&failure);
+	run->failed = ret != 0;
+	close_output(run);
+	options_free(&run->options);
 	return run->failed;
 }
 
@@ -437,7 +456,7 @@ static int compile(const struct options *options, struct filter *filter)
 	if (filter->column && options->filter)
 		fail_next(&failure, "%.*s>>> %s", filter->column - 1, options->filter,
 			  options->filter + filter->column - 1);
-	complain(&failure);
+	say_failure(&failure);
 	return -1;
 }
 
@@ -453,7 +472,7 @@ static int print(struct run *run, const struct filter *filter)
 	if (run->options.action == ACTION_USAGE) {
 		output->fd = STDERR_FILENO;
 	} else if (output_open(output, NULL, &failure)) {
-		complain(&failure);
+		say_failure(&failure);
 		return 1;
 	}
 	if (run->options.action == ACTION_DUMP)
@@ -475,11 +494,13 @@ int main(int argc, char **argv)
 	hold_standard_descriptors();
 	run_begin(&run);
 	if (options_parse(&run.options, argc, argv, &failure)) {
-		complain(&failure);
+		say_failure(&failure);
 		return 2;
 	}
-	if (run.options.action != ACTION_TRACE && run.options.action != ACTION_DUMP)
+	if (run.options.action > ACTION_DUMP)
 		return print(&run, NULL);
+	if (run.options.action != ACTION_TRACE && run.options.action != ACTION_DUMP)
+		return act(&run);
 	if (compile(&run.options, &filter))
 		return 2;
 	if (run.options.action == ACTION_DUMP)

@@ -26,7 +26,8 @@ static void add(const char *format, ...)
 /* The fields that differ from their default, in the order of struct options. */
 static void describe_fields(const struct options *o)
 {
-	static const char *const actions[] = {"", "dump", "help", "version", "usage"};
+	static const char *const actions[] = {"", "status", "detach", "probe", "dump", "help",
+					      "version", "usage"};
 
 	if (o->action)
 		add("%s", actions[o->action]);
@@ -60,6 +61,8 @@ static void describe_fields(const struct options *o)
 		add("sample=%u", o->sample);
 	if (o->max_flows)
 		add("max_flows=%u", o->max_flows);
+	if (o->force)
+		add("force");
 	if (o->numeric)
 		add("numeric");
 	if (o->verbose)
@@ -146,6 +149,13 @@ static const struct golden accepted[] = {
 	{"-i eth0 -u --max-flows 2147483648", "eth0 userspace max_flows=2147483648"},
 	{"-i eth0 -un", "eth0 userspace numeric"},
 	{"-i eth0 -uv", "eth0 userspace verbose"},
+	{"--status", "status"},
+	{"--status -i eth0 --format json -v", "status eth0 format=1 verbose"},
+	{"--status --output f -i eth0 -i eth1", "status eth0 eth1 output=f"},
+	{"--detach --force", "detach force"},
+	{"--force --detach --interface eth0", "detach eth0 force"},
+	{"--probe --object f -i eth0", "probe eth0 object=f"},
+	{"--probe --help", "help"},
 	{"-d", "dump"},
 	{"-d tcp port 80", "dump filter='tcp port 80'"},
 	{"-d --tcp", "dump protocol=6"},
@@ -209,7 +219,18 @@ static const struct golden refusals[] = {
 	{"-\xc3\xa9", "unknown option -?; xguard --help lists the options; "
 		      "a FILTER that begins with '-' comes after --"},
 	{"--top", "unknown option --top; xguard --help lists the options"},
-	{"--status", "unknown option --status; xguard --help lists the options"},
+	{"--status --detach", "--status and --detach exclude each other; choose one of them"},
+	{"--probe -d", "--probe and -d exclude each other; choose one of them"},
+	{"--status -i eth0 -k", "--kernel-trace does not go with --status; leave it out"},
+	{"--status -k", "--kernel-trace does not go with --status; leave it out"},
+	{"--detach -u --tcp", "--userspace-trace does not go with --detach; leave it out"},
+	{"--probe --tcp", "--tcp goes with --userspace-trace only; leave it out"},
+	{"--detach --format json", "--format does not go with --detach; leave it out"},
+	{"--status --object f", "--object does not go with --status; leave it out"},
+	{"--status --interval 2", "--interval does not go with --status; leave it out"},
+	{"--status tcp", "FILTER 'tcp' goes with a trace only; leave it out"},
+	{"--status --force", "--force goes with --detach only; leave it out"},
+	{"-i eth0 -u --force", "--force goes with --detach only; leave it out"},
 	{"--prefix 8", "--prefix is ambiguous: --prefix4, --prefix6; write one of them in full"},
 	{"--i=eth0", "--i=eth0 is ambiguous: --interface, --icmp, --interval; "
 		     "write one of them in full"},
