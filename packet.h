@@ -10,7 +10,7 @@
 #include <stddef.h>
 
 /* Changes whenever a record below does; --object refuses an object that has another one. */
-#define XGUARD_ABI 0x78670001u
+#define XGUARD_ABI 0x78670002u
 
 /*
  * Which fields a key has. The same bits say which fields make a flow (config.by), what a frame
@@ -70,7 +70,8 @@ struct link_count {
 	struct flow_count unattributed; /* userspace trace: frames that no flow could hold */
 	__u64 lines;                    /* kernel trace: frames for which a line was asked for */
 	__u64 unprinted;                /* of those, where bpf_trace_printk returned an error */
-	__u64 reserved[2];
+	__u64 missed;                   /* userspace trace: frames that found no slot in the cache */
+	__u64 full;                     /* 1: the second level last refused a flow */
 };
 
 /* How a link's frames begin, from its ARPHRD_ type. */
@@ -79,8 +80,9 @@ struct link_count {
 #define LINK_UNKNOWN  2u /* frames are counted, not decoded */
 
 /*
- * The configuration of one program, in its frozen .rodata: constants to the verifier, which
- * prunes the branches that they rule out (since Linux 5.5).
+ * The configuration of one program, in its frozen .rodata. Its loads become immediates where the
+ * loader can see them whole (CONFIG() in xdp_prog.c), the others are constants to the verifier all
+ * the same (since Linux 5.5): it drops the branches that they rule out.
  */
 struct config {
 	__u32 version;         /* XGUARD_ABI, written by the compiler, checked by the loader */
@@ -95,6 +97,8 @@ struct config {
 	__u32 slot_bits;       /* log2 of the cache's slots a CPU */
 	__u32 sample;          /* kernel trace: a line for every Nth matching frame of a CPU */
 	__u32 prefixed;        /* 1: addresses are cut to mask4 and mask6 */
+	__u32 quick;           /* 1: the short cut may be taken: Ethernet, all frames counted */
+	__u32 one_word4;       /* 1: word 4 is the same in all keys: one link, and ports do not count */
 	__u64 multiplier[6];   /* of the cache's hash, odd and random, one a word of the key */
 	__u64 mask;            /* of the key's word 5: the fields that make a flow */
 	__u64 mask4;           /* of an IPv4 address, as it stands in word 0 of the key */
@@ -157,10 +161,11 @@ PACKET_ASSERT(flow_slot, count, 48);
 _Static_assert(sizeof(struct link_count) == 64, "link_count");
 PACKET_ASSERT(link_count, unattributed, 16);
 PACKET_ASSERT(link_count, lines, 32);
-_Static_assert(sizeof(struct config) == 160, "config");
-PACKET_ASSERT(config, multiplier, 48);
-PACKET_ASSERT(config, mask, 96);
-PACKET_ASSERT(config, format, 128);
+PACKET_ASSERT(link_count, missed, 48);
+_Static_assert(sizeof(struct config) == 168, "config");
+PACKET_ASSERT(config, multiplier, 56);
+PACKET_ASSERT(config, mask, 104);
+PACKET_ASSERT(config, format, 136);
 _Static_assert(sizeof(struct packet) == 216, "packet");
 PACKET_ASSERT(packet, data, 48);
 PACKET_ASSERT(packet, data_end, 56);

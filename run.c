@@ -130,6 +130,7 @@ static void configure(const struct run *run, struct config *config)
 	config->cpus = run->maps.cpus;
 	config->slot_bits = run->maps.slot_bits;
 	config->sample = options->sample;
+	config->one_word4 = run->nlinks == 1 && !(options->by & (FIELD_SRC_PORT | FIELD_DST_PORT));
 	configure_masks(options, config);
 	random_bytes(config->multiplier, sizeof(config->multiplier));
 	for (size_t i = 0; i < 6; i++)
@@ -154,6 +155,8 @@ static int load_link(struct run *run, size_t i, struct config *config, struct fa
 		return fail(failure, 0, "%s: filter", link->info.name),
 		       fail_reason(failure, "%s", filter.error);
 	config->filtered = filter.insns != NULL;
+	config->quick = config->link_type == LINK_ETHERNET && !config->filtered &&
+			!config->kernel_trace;
 	program.filter = filter.insns;
 	program.filter_len = filter.len;
 	link->program = bpf_load_program(&program, &run->maps, config, failure);

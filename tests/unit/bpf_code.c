@@ -120,6 +120,43 @@ static void test_static_callee(void)
 	bpf_code_release(&code);
 }
 
+/* A load over the address that it reads from becomes an immediate, and so does a mask behind it. */
+static void test_fold(void)
+{
+	const __u64 constants[] = { 0x1122334455667788, 0x99aabbccddeeff00 };
+	const struct bpf_insn nop = BPF_JMP_A(0);
+	const struct bpf_insn before[] = {
+		BPF_LD_MAP_VALUE(BPF_REG_1, CONSTANTS_FD, 0),
+		BPF_LDX_MEM(BPF_DW, BPF_REG_1, BPF_REG_1, 8), BPF_ALU64_IMM(BPF_AND, BPF_REG_1, -256),
+		BPF_LD_MAP_VALUE(BPF_REG_2, CONSTANTS_FD, 8),
+		BPF_LDX_MEM(BPF_W, BPF_REG_2, BPF_REG_2, -8), BPF_ALU64_IMM(BPF_AND, BPF_REG_3, 1),
+		BPF_LD_MAP_VALUE(BPF_REG_3, CONSTANTS_FD, 0), /* another register */
+		BPF_LDX_MEM(BPF_DW, BPF_REG_4, BPF_REG_3, 0),
+		BPF_LD_MAP_VALUE(BPF_REG_3, CONSTANTS_FD + 1, 0), /* another map */
+		BPF_LDX_MEM(BPF_DW, BPF_REG_3, BPF_REG_3, 0),
+		BPF_LD_MAP_VALUE(BPF_REG_3, CONSTANTS_FD, 16), /* beyond the constants */
+		BPF_LDX_MEM(BPF_DW, BPF_REG_3, BPF_REG_3, 0),
+		BPF_JMP_IMM(BPF_JEQ, BPF_REG_4, 0, 2), /* to the load */
+		BPF_LD_MAP_VALUE(BPF_REG_3, CONSTANTS_FD, 0),
+		BPF_LDX_MEM(BPF_DW, BPF_REG_3, BPF_REG_3, 0), BPF_EXIT_INSN(),
+	};
+	__u32 low;
+	struct bpf_insn after[] = { BPF_LD_IMM64(BPF_REG_1, 0x99aabbccddeeff00), nop, nop,
+				    BPF_LD_IMM64(BPF_REG_2, 0), nop };
+	enum { N = sizeof(before) / sizeof(before[0]), CHANGED = sizeof(after) / sizeof(after[0]) };
+	struct bpf_insn flat[N];
+	struct bpf_code code = { .flat = flat, .flat_len = N, .constants = (void *)constants,
+				 .constants_size = sizeof(constants) };
+
+	memcpy(&low, constants, sizeof(low));
+	after[4].imm = low;
+	memcpy(flat, before, sizeof(flat));
+	ok(!fold_constants(&code, CONSTANTS_FD) && !memcmp(flat, after, sizeof(after)),
+	   "loads of constants become immediates");
+	ok(!memcmp(flat + CHANGED, before + CHANGED, sizeof(flat) - sizeof(after)),
+	   "but not those that another address might reach, or that read elsewhere");
+}
+
 struct row {
 	const char *name;
 	size_t offset, size;
@@ -260,6 +297,7 @@ int main(void)
 	test_whole();
 	test_filter();
 	test_static_callee();
+	test_fold();
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
 		test_row(&rows[i]);
 	test_random();
