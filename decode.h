@@ -110,13 +110,13 @@ INLINE __u64 two_words(__u32 first, __u32 second)
 }
 
 /*
- * Make the verifier forget what it knows of a number, which stays the same: states that differ
- * in it only are one state then, where else each extension header would triple them, and each tag
- * bring all that follows once more.
+ * Make the verifier forget what it knows of a number below 65536, which stays the same: states that
+ * differ in it only are one state then, where else each extension header would triple them, and each
+ * tag bring all that follows once more. Any two bytes of the frame will do.
  */
-INLINE __u32 forget(__u32 number, const void *word)
+INLINE __u32 forget(__u32 number, const void *bytes)
 {
-	__u32 unknown = *(const __u32 *)word;
+	__u32 unknown = *(const __u16 *)bytes;
 
 	asm volatile("%0 ^= %1\n%0 ^= %1" : "+r"(number) : "r"(unknown));
 	return number;
@@ -207,12 +207,14 @@ INLINE void decode_extensions(struct frame *f, __u32 next)
 		if (!is_extension(next))
 			break;
 		extension = f->header;
-		if (i == EXTENSIONS_MAX || f->header + 8 > f->end)
+		if (i == EXTENSIONS_MAX || (void *)&extension->offset > f->end)
 			return;
 		length = extension->length * 8 + 8;
 		if (next == AH)
 			length = extension->length * 4 + 8;
 		if (next == FRAGMENT) {
+			if (f->header + 8 > f->end)
+				return;
 			later = extension->offset & BE16(0xfff8);
 			length = 8;
 		}
