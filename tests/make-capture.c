@@ -181,36 +181,63 @@ static void ipv4(unsigned int protocol, int fragment, unsigned int options, size
 	transport(protocol == 51 ? 6 : protocol, data);
 }
 
-/* chain: extension headers in order, 0 ends it; 255 stands for hop-by-hop. */
+/* A hop-by-hop, routing or destination options header; one in fifty has no sense in it. */
+static void extension(unsigned int header, unsigned int next)
+{
+	static const __u8 zeros[20];
+	unsigned int words = pick(3);
+
+	put8(next);
+	put8(words);
+	if (!pick(50)) {
+		put_random(6 + 8 * words);
+	} else if (header == 43) {
+		put8(253); /* a type for experiments: RFC 4727 */
+		put8(pick(4));
+		put_random(4 + 8 * words);
+	} else {
+		put8(1); /* PadN */
+		put8(4 + 8 * words);
+		put(zeros, 4 + 8 * words);
+	}
+}
+
+/* chain: extension headers in order, 0 ends it; 255 stands for hop-by-hop. One length in fifty lies. */
 static void ipv6(const __u8 *chain, unsigned int protocol, size_t data)
 {
-	unsigned int first = *chain ? *chain == 255 ? 0 : *chain : protocol;
+	unsigned int first, length;
+	size_t start = len;
 
+	/* libpcap's protochain may never come back from an extension header behind AH. */
+	if (strchr((const char *)chain, 51) && (protocol == 0 || protocol == 44 || protocol == 51))
+		protocol = 59;
+	first = *chain ? *chain == 255 ? 0 : *chain : protocol;
 	put32(0x60000000 | pick(0x1000000));
-	put16(data + 40);
+	put16(0);
 	put8(first);
 	put8(pick(256));
 	put(ONE_OF(addresses6), 16);
 	put(ONE_OF(addresses6), 16);
 	for (; *chain; chain++) {
 		unsigned int next = chain[1] ? chain[1] == 255 ? 0 : chain[1] : protocol;
-		unsigned int words = pick(3);
 
 		if (*chain == 51) {
 			ah(next);
 			continue;
 		}
-		put8(next);
 		if (*chain == 44) {
+			put8(next);
 			put8(0);
 			put16(pick(2) ? 1 : (1 + pick(0x1fff)) << 3 | pick(2));
 			put_random(4);
 			continue;
 		}
-		put8(words);
-		put_random(6 + 8 * words);
+		extension(*chain, next);
 	}
 	transport(protocol, data);
+	length = pick(50) ? len - start - 40 : pick(100);
+	frame[start + 4] = length >> 8;
+	frame[start + 5] = length;
 }
 
 static void arp(unsigned int type)
@@ -240,9 +267,10 @@ static const __u8 protocols[] = {
 	1, 2, 4, 6, 6, 6, 9, 17, 17, 17, 41, 47, 50, 51, 58, 59, 88, 89, 103, 112, 115, 132, 132,
 	136, 0, 44, 255,
 };
-static const __u8 chains[][6] = {
+static const __u8 chains[][9] = {
 	{ 0 }, { 255 }, { 44 }, { 43 }, { 60 }, { 51 }, { 255, 44 }, { 60, 43, 44, 51 },
-	{ 255, 60, 43, 44, 60 }, { 44, 44 }, { 135 },
+	{ 255, 60, 43, 44, 60 }, { 44, 44 }, { 135 }, { 60, 60, 60, 60, 60, 60 },
+	{ 60, 60, 60, 60, 60, 60, 60 }, { 255, 60, 43, 44, 60, 60, 60, 51 },
 };
 
 static void network(int six, unsigned int protocol, size_t data)
@@ -425,7 +453,50 @@ static void write_arp(void)
 	}
 }
 
-/* One frame of each kind, cut short after every byte up to its 80th. */
+/* ARP for other hardware and protocols than Ethernet and IPv4. */
+static void write_other_arp(void)
+{
+	static const __u16 kinds[][4] = { /* hardware, protocol, the lengths of their addresses */
+		{ 1, 0x86dd, 6, 16 }, { 24, 0x800, 8, 4 }, { 32, 0x800, 20, 4 }, { 1, 0x800, 6, 0 },
+		{ 1, 0x809b, 6, 4 }, { 6, 0x800, 6, 4 }, { 1, 0x800, 0, 4 },
+	};
+
+	for (size_t i = 0; i < sizeof(kinds) / sizeof(*kinds); i++) {
+		ethernet(0x806);
+		put16(kinds[i][0]);
+		put16(kinds[i][1]);
+		put8(kinds[i][2]);
+		put8(kinds[i][3]);
+		put16(1);
+		put_random(2u * (kinds[i][2] + kinds[i][3]));
+		write_frame(len);
+	}
+}
+
+/* Tags that are followed by a length, by no type that there is, or by more tags than anyone has. */
+static void write_tags(void)
+{
+	static const __u16 types[] = { 0x8100, 0x88a8, 0x9100 };
+	static const __u16 inner[] = { 46, 0, 1500, 1501, 1535, 1536, 0x88b5, 0x8100, 0x88cc };
+
+	for (size_t i = 0; i < 27; i++) {
+		ethernet(types[i / 9]);
+		tag(4095, inner[i % 9]);
+		payload(46);
+		write_frame(len);
+	}
+	for (unsigned int tags = 2; tags < 6; tags++)
+		for (int i = 0; i < 9; i++) {
+			ethernet(types[i / 3]);
+			for (unsigned int j = 1; j < tags; j++)
+				tag(j, types[i % 3]);
+			tag(7, 0x800);
+			ipv4(17, FRAGMENT_NONE, 0, 20);
+			write_frame(len);
+		}
+}
+
+/* One frame of each kind, cut short after every byte up to its 80th, and of one all of its bytes. */
 static void write_truncated(void)
 {
 	for (int kind = 0; kind < 14; kind++) {
@@ -474,7 +545,7 @@ static void write_truncated(void)
 			ipv4(1, FRAGMENT_LATER, 0, 60);
 			break;
 		}
-		for (size_t n = 14; n <= 80 && n <= len; n++)
+		for (size_t n = 14; (n <= 80 || kind == 5) && n <= len; n++)
 			write_frame(n);
 	}
 }
@@ -522,6 +593,8 @@ int main(void)
 	write_ip();
 	write_other_types();
 	write_arp();
+	write_other_arp();
+	write_tags();
 	write_truncated();
 	write_odd();
 	return ferror(stdout) || fclose(stdout) ? 1 : 0;
