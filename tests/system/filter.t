@@ -1,0 +1,113 @@
+#!/bin/sh
+# SPDX-License-Identifier: GPL-2.0-or-later
+# The same filter selects the same frames as tcpdump: over frames of every kind that a program makes,
+# over what real programs say to each other on a veth pair, and live, with xguard itself.
+. tests/lib.sh
+need_root
+need tcpdump ping socat
+capture=$work/made.pcap
+"$TESTS/make-capture" >"$capture" || exit 1
+
+# compared FILE EXPRESSIONS NAME: one test for all of them; what differs is shown.
+compared() {
+	tests/compare-with-tcpdump "$1" "$2" >"$work/compared" 2>&1
+	report "$?" "$3: $(tail -n 2 "$work/compared" | sed -n 's/^# //p')" ||
+		grep -A 2 '^not ok\|^Bail out' "$work/compared" | diag
+}
+
+frames=$(tcpdump --count -r - <"$capture" 2>/dev/null | sed 's/ .*//')
+within "$frames" 2000 100000 'the made capture has frames enough'
+within "$(grep -c '^[^#]' tests/filter-expressions.txt)" 150 100000 'and there are filters enough'
+compared "$capture" tests/filter-expressions.txt 'made frames'
+
+# filter-chains.txt says why.
+tcpdump -r - -w - 'not protochain 51' <"$capture" 2>/dev/null |
+	tcpdump -r - -w "$work/chains.pcap" 'not (vlan and protochain 51)' 2>/dev/null
+compared "$work/chains.pcap" tests/filter-chains.txt 'chains of headers'
+
+# Real programs.
+make_pair
+start tcpdump ip netns exec "$receiver" tcpdump -n -i rx0 -Q in -U --immediate-mode \
+	-s 0 -B 8192 -w "$work/real.pcap"
+await_line "$work/tcpdump.err" 'listening on'
+start tcp ip netns exec "$receiver" socat -u TCP6-LISTEN:80,fork,reuseaddr,ipv6only=0 OPEN:/dev/null
+start udp ip netns exec "$receiver" socat -u UDP6-RECV:53,ipv6only=0 OPEN:/dev/null
+listens() { on_receiver ss -lntu | grep -Ec ':(80|53) ' | grep -qx 2; }
+wait_for 5 listens
+talk() {
+	on_sender ping -q -c 7 -i 0.01 10.0.0.2
+	on_sender ping -q -c 5 -i 0.01 fd00::2
+	on_sender ping -q -c 2 -i 0.01 -s 4000 10.0.0.2
+	on_sender ping -q -c 2 -i 0.01 -s 4000 fd00::2
+	on_sender ping -q -c 2 -i 0.01 -b 10.0.0.255
+	on_sender ping -q -c 2 -i 0.01 -I tx0 ff02::1
+	for to in 4:10.0.0.2 '6:[fd00::2]'; do
+		head -c 50000 /dev/zero | on_sender socat -u - "TCP$to:80"
+		on_sender sh -c "for i in 1 2 3; do echo hello; done | socat -u -b 6 - UDP$to:53"
+	done
+	ip -n "$sender" link add link tx0 name tx0.100 type vlan id 100
+	ip -n "$sender" link set tx0.100 up
+	ip -n "$sender" address add 10.1.0.1/24 dev tx0.100
+	ip -n "$sender" neighbour replace 10.1.0.2 lladdr 02:00:00:00:00:02 dev tx0.100
+	on_sender sh -c 'echo hello | socat -u - UDP4:10.1.0.2:53'
+} >"$work/talk" 2>&1
+talk
+sleep 0.2
+stop tcpdump
+ip -n "$sender" link del tx0.100
+cat >"$work/real.txt" <<EOF2
+ip
+ip6
+arp
+icmp
+icmp6
+tcp
+udp
+tcp port 80
+udp port 53
+tcp[tcpflags] & (tcp-syn|tcp-ack) == tcp-syn
+tcp[tcpflags] & tcp-fin != 0
+ip and tcp and len > 1000
+src host 10.0.0.1 and not port 80
+src net fd00::/64 and dst port 53
+host fd00::1 or 10.0.0.1
+icmp[icmptype] = icmp-echo
+icmp6[icmp6type] = icmp6-echo
+ip6[6] = 44
+ip[6:2] & 0x3fff != 0
+ip6 protochain 58
+ether src 02:00:00:00:00:01
+broadcast
+multicast and not broadcast
+ip6 multicast
+arp[6:2] = 1
+vlan
+vlan 100 and udp
+portrange 50-100
+ip[2:2] - ((ip[0] & 0xf) << 2) > 100
+not ip and not ip6
+less 60
+greater 1000
+EOF2
+# Segments that the sender left to the driver (TSO) are frames larger than one: as many as fit here.
+tcpdump -r - -w "$work/fit.pcap" less 16000 <"$work/real.pcap" 2>/dev/null
+within "$(tcpdump --count -r - <"$work/fit.pcap" 2>/dev/null | sed 's/ .*//')" 40 100000 \
+	'real programs have talked'
+compared "$work/fit.pcap" "$work/real.txt" 'real programs'
+
+# Live: the program itself attached, the made frames sent.
+ip -n "$sender" link set tx0 mtu 1600
+ip -n "$receiver" link set rx0 mtu 1600
+tcpdump -r - -w "$work/sent.pcap" less 1500 <"$capture" 2>/dev/null
+live() {
+	wanted=$(tcpdump --count -r - "$1" <"$work/sent.pcap" 2>/dev/null | sed 's/ .*//')
+	start_xguard live "$2" --interval 1000 $3 "$1"
+	on_sender "$TESTS/send" tx0 "$work/sent.pcap" >"$work/send"
+	stop_xguard live
+	like "$work/live.err" "^xguard: rx0: $wanted packets, " "live, $2 $3: $1: $wanted"
+}
+for filter in 'tcp port 80 or udp port 53' 'vlan and (ip or arp)' 'host 10.0.0.1 or fe80::1' \
+	'ether[0] & 1 = 0 and not ip' 'arp or ether[200] = 1' 'mpls and ip6'; do
+	live "$filter" -u ''
+done
+done_testing
