@@ -92,11 +92,6 @@ $(TOOLS): $(B)/tests/%: $(B)/tests/%.o
 	$(Q)$(CC) $(CFLAGS) $(XLDFLAGS) $(LDFLAGS) -o $@ $^ -lm $(LIBS)
 $(B)/tests/generate: $(B)/tests/traffic.o $(B)/bpf.o
 $(B)/tests/hold-link: $(B)/bpf.o
-$(B)/tests/fuzz-filter: tests/fuzz/filter.c $(filter-out filter_dump.c,$(wildcard filter*.c)) bpf.c \
-		$(wildcard filter*.h) packet.h
-	$(call say,CLANG)
-	$(Q)$(CLANG) $(XCFLAGS) -g -O1 -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=all \
-		-o $@ $(filter %.c,$^)
 $(B)/tests/filter-count: $(filter-out $(B)/xguard.o $(B)/run.o $(B)/probe.o,$(OBJS))
 
 check: xguard $(UNITS) $(SANITIZED) $(TOOLS)
@@ -120,6 +115,8 @@ install: xguard
 
 uninstall:
 	rm -f $(DESTDIR)$(SBINDIR)/xguard $(DESTDIR)$(MANDIR)/man8/xguard.8
+
+include checks.mk
 
 clean:
 	$(Q)rm -rf build xguard

@@ -1,0 +1,20 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+# Checks that take tools or time of their own. The Makefile includes this file.
+#
+#	make analyze      clang-tidy, cppcheck and gcc -fanalyzer over all sources
+#	make fuzz         a few seconds of each libFuzzer target; tests/fuzz/run 600 takes longer
+FUZZ_elf := bpf_code.c bpf_elf.c failure.c
+FUZZ_filter := $(filter-out filter_dump.c,$(wildcard filter*.c)) bpf.c
+FUZZ_netlink := netlink_parse.c
+FUZZ_options := options.c failure.c names.c output.c
+FUZZ_trace_line := trace_pipe.c trace_line.c report.c names.c output.c failure.c
+
+$(B)/tests/fuzz-%: tests/fuzz/%.c $(wildcard *.c *.h) Makefile checks.mk
+	$(call say,CLANG)
+	$(Q)$(CLANG) $(XCFLAGS) -g -O1 -fsanitize=fuzzer,address,undefined \
+		-fno-sanitize-recover=all -o $@ $< $(FUZZ_$*)
+
+fuzz: $(B)/xdp_prog.o
+	$(Q)tests/fuzz/run
+
+.PHONY: fuzz
