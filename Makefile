@@ -25,9 +25,17 @@ CFLAGS ?= $(OPTIMIZE) -g
 BPF_CFLAGS ?= -O2 -g0
 WARNINGS := -Wall -Wextra -Wmissing-prototypes -Wstrict-prototypes -Wshadow -Wvla
 XCFLAGS := -std=gnu11 $(WARNINGS) -ffunction-sections -fdata-sections -fno-asynchronous-unwind-tables \
-	-D_GNU_SOURCE -DXGUARD_VERSION='"$(VERSION)"' -I. $(HEADERS)
+	-D_GNU_SOURCE -D_FILE_OFFSET_BITS=64 -D_TIME_BITS=64 -DXGUARD_VERSION='"$(VERSION)"' -I. $(HEADERS)
 # Smaller code; the last one does without floating point, which a function with ... would save.
 SMALL := $(call known,-fno-pie -fcf-protection=none -fno-jump-tables -fno-caller-saves -mgeneral-regs-only)
+# For x86-64 and musl xguard is packed: half the size, and it unpacks itself when it starts (unpack.S).
+# make PACK= leaves it as it was linked.
+ifeq ($(origin PACK),undefined)
+PACK := $(shell { echo '\#include <features.h>'; echo '\#if defined __LP64__ && !defined __GLIBC__'; \
+	echo 'musl=__x86_64__'; echo '\#endif'; } | $(CC) -E -P -x c - 2>/dev/null | grep '^musl=1$$')
+endif
+HOSTCC ?= cc
+OBJCOPY ?= $(CROSS_COMPILE)objcopy
 XLDFLAGS := $(STATIC) -no-pie -Wl,--gc-sections -Wl,--build-id=none -Wl,-z,norelro -Wl,-z,noseparate-code \
 	-Wl,-z,common-page-size=64
 
@@ -51,10 +59,24 @@ say = $(if $(V),,@echo "  $(1)	$@")
 xguard: $(B)/xguard always
 	$(Q)cmp -s $< $@ || cp -f $< $@
 
-$(B)/xguard: $(OBJS)
+$(B)/xguard: $(OBJS) $(if $(PACK),$(B)/pack $(B)/unpack.bin)
 	$(call say,LD)
-	$(Q)$(CC) $(CFLAGS) $(XLDFLAGS) $(LDFLAGS) -o $(B)/xguard.debug $^ $(LIBS)
-	$(Q)$(STRIP) -s -R .comment -R '.note*' -o $@ $(B)/xguard.debug
+	$(Q)$(CC) $(CFLAGS) $(XLDFLAGS) $(LDFLAGS) -Wl,-Map=$(B)/xguard.map -o $(B)/xguard.debug $(OBJS) $(LIBS)
+	$(Q)$(if $(PACK),$(B)/pack $(B)/xguard.debug $(B)/unpack.bin $@, \
+		$(STRIP) -s -R .comment -R '.note*' -o $@ $(B)/xguard.debug)
+
+$(B)/pack: pack.c
+	$(call say,HOSTCC)
+	$(Q)$(HOSTCC) -std=gnu11 $(WARNINGS) -O2 -D_GNU_SOURCE -o $@ $<
+
+$(B)/unpack.bin: unpack.S
+	$(call say,AS)
+	$(Q)$(CC) -c -o $(B)/unpack.o $<
+	$(Q)$(OBJCOPY) -O binary -j .text $(B)/unpack.o $@
+
+# What each file, ours and libc's, has of the binary.
+size: xguard
+	$(Q)tests/size $(B)/xguard.map xguard
 
 $(SRCS:%.c=$(B)/%.o): XCFLAGS += $(SMALL)
 
@@ -94,6 +116,8 @@ $(B)/tests/generate: $(B)/tests/traffic.o $(B)/bpf.o
 $(B)/tests/hold-link: $(B)/bpf.o
 $(B)/tests/filter-count: $(filter-out $(B)/xguard.o $(B)/run.o $(B)/probe.o,$(OBJS))
 
+include checks.mk
+
 check: xguard $(UNITS) $(SANITIZED) $(TOOLS)
 	$(Q)$(if $(wildcard xguard.8),mandoc -T lint -W warning xguard.8)
 	$(Q)$(if $(UNITS)$(SYSTEM),,echo "there are no tests" >&2; exit 1;) \
@@ -116,11 +140,9 @@ install: xguard
 uninstall:
 	rm -f $(DESTDIR)$(SBINDIR)/xguard $(DESTDIR)$(MANDIR)/man8/xguard.8
 
-include checks.mk
-
 clean:
 	$(Q)rm -rf build xguard
 
-.PHONY: all check check-kernels demo bench install uninstall clean
+.PHONY: all size check check-kernels demo bench install uninstall clean
 .SECONDARY:
 -include $(wildcard $(B)/*.d $(B)/tests/*.d)
