@@ -303,7 +303,7 @@ INLINE void decode_tags(struct frame *f)
 	for (int i = 0; i < TAGS_MAX && is_tag(f->type); i++) {
 		if ((void *)(tag + 1) > f->end)
 			return;
-		if (!i)
+		if (!i && wanted(FIELD_VLAN))
 			f->rest |= PRESENT(FIELD_VLAN) | AT(BE16(tag->tci) & 0xfff, 2, 2);
 		f->type = tag->type;
 		tag++;
