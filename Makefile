@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 # make            build xguard, a static binary
 # make check      run the tests (those under tests/system need root)
+# make check-decode   compare what is decoded with tshark
 # make check-kernels  boot real kernels in QEMU and trace there
 # make demo       a tour on a veth pair; make bench: measure (both need root)
 # make install    to $(DESTDIR)$(PREFIX); make uninstall removes it
@@ -50,7 +51,7 @@ UNITS := $(patsubst tests/unit/%.c,$(B)/tests/%.t,$(wildcard tests/unit/*.c))
 SANITIZED := $(UNITS:%.t=%.sanitized.t)
 SYSTEM := $(wildcard tests/system/*.t)
 TOOLS := $(B)/tests/send $(B)/tests/generate $(B)/tests/make-capture $(B)/tests/filter-count \
-	$(B)/tests/hold-link
+	$(B)/tests/hold-link $(B)/tests/tun
 PROVE := prove --timer -e 'timeout --foreground -k 10 300'
 
 Q := $(if $(V),,@)
@@ -123,6 +124,9 @@ check: xguard $(UNITS) $(SANITIZED) $(TOOLS)
 	$(Q)$(if $(UNITS)$(SYSTEM),,echo "there are no tests" >&2; exit 1;) \
 		$(PROVE) $(UNITS) $(SANITIZED) $(SYSTEM) tests/kernels/bookworm.t
 
+check-decode: xguard $(TOOLS)
+	$(Q)$(PROVE) tests/check-decode
+
 check-kernels: xguard $(TOOLS)
 	$(Q)$(PROVE) tests/kernels/*.t
 
@@ -143,6 +147,6 @@ uninstall:
 clean:
 	$(Q)rm -rf build xguard
 
-.PHONY: all size check check-kernels demo bench install uninstall clean
+.PHONY: all size check check-decode check-kernels demo bench install uninstall clean
 .SECONDARY:
 -include $(wildcard $(B)/*.d $(B)/tests/*.d)
