@@ -1,64 +1,95 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * protochain: walk from header to header, comparing each next-header value. classic BPF needs a
- * backward jump for it; here the walk is unrolled. It goes wrong where libpcap's does: behind an
- * authentication header (RFC 4302) it goes on at that header's length, counted from the IP header.
+ * protochain: whether a number is among the next-header values behind an IP header. Classic BPF needs
+ * a backward jump for it; here the walk from header to header is unrolled. It goes wrong where
+ * libpcap's does: behind an authentication header (RFC 4302) it goes on at that header's length,
+ * counted from the IP header.
  *
- *	r0  the next-header value, then the header's first byte
+ * The first such test on a way walks, and leaves the values in scratch for those behind it, eight
+ * bytes, the last value repeated; and whether the walk came to the frame's end too early. A test then
+ * is one for a byte of a word. Bytes are stored one at a time, so that the verifier forgets what
+ * they are, and goes through what follows once.
+ *
+ *	r0  the next-header value          r4  a header's length, or free
  *	r5  the frame's first byte plus the offset of the header in the IP packet
- *	r4  free
  */
 #include "bpf_insn.h"
 #include "filter_code.h"
+#include "packet.h"
 
 #define HEADERS_MAX 8
+#define VALUES  offsetof(struct packet, scratch[CHAIN_SCRATCH])
+#define TOO_FAR (offsetof(struct packet, scratch[CHAIN_SCRATCH + 1]) + 1)
 
 enum { HOPOPTS = 0, ROUTING = 43, FRAGMENT = 44, AH = 51, NONE = 59, DSTOPTS = 60 };
+enum { NO = 1, YES = 2 };
+
+/* Jumps to one place behind them. */
+struct jumps {
+	size_t from[3 * HEADERS_MAX];
+	int n;
+};
+
+static void jump(struct code *code, struct jumps *jumps, struct bpf_insn insn)
+{
+	jumps->from[jumps->n++] = code->len;
+	filter_emit(code, insn);
+}
+
+static void land(struct code *code, struct jumps *jumps)
+{
+	for (int i = 0; i < jumps->n; i++)
+		code->c->filter->insns[jumps->from[i]].off = code->len - jumps->from[i] - 1;
+	jumps->n = 0;
+}
+
+static void store_byte(struct code *code, int reg, __u32 offset)
+{
+	filter_emit(code, BPF_STX_MEM(BPF_B, BPF_REG_1, reg, offset));
+}
 
 /* r0 = the next header's number, r4 = this one's length byte. */
-static void next_header(struct code *code, __u32 base)
+static void next_header(struct code *code, __u32 base, struct jumps *too_far)
 {
-	filter_check_end(code, BPF_REG_4, BPF_REG_5, base + 2);
+	filter_emit(code, BPF_MOV64_REG(BPF_REG_4, BPF_REG_5));
+	filter_emit(code, BPF_ALU64_IMM(BPF_ADD, BPF_REG_4, base + 2));
+	jump(code, too_far, BPF_JMP_REG(BPF_JGT, BPF_REG_4, BPF_REG_3, 0));
 	filter_emit(code, BPF_LDX_MEM(BPF_B, BPF_REG_0, BPF_REG_5, base));
 	filter_emit(code, BPF_LDX_MEM(BPF_B, BPF_REG_4, BPF_REG_5, base + 1));
 }
 
-static void skip_extension(struct code *code, __u32 base)
+/* Behind IPv6: skip an extension header, if r0 says that this is one. */
+static void skip_extension(struct code *code, __u32 base, struct jumps *too_far,
+			   struct jumps *skipped)
 {
-	next_header(code, base);
+	static const __u8 extensions[] = { HOPOPTS, DSTOPTS, ROUTING };
+	struct jumps extension = { .n = 0 }, other = { .n = 0 };
+
+	for (int i = 0; i < 3; i++)
+		jump(code, &extension, BPF_JMP32_IMM(BPF_JEQ, BPF_REG_0, extensions[i], 0));
+	jump(code, &other, BPF_JMP32_IMM(BPF_JNE, BPF_REG_0, FRAGMENT, 0));
+	land(code, &extension);
+	next_header(code, base, too_far);
 	filter_emit(code, BPF_ALU32_IMM(BPF_ADD, BPF_REG_4, 1));
 	filter_emit(code, BPF_ALU32_IMM(BPF_LSH, BPF_REG_4, 3));
 	filter_emit(code, BPF_ALU64_REG(BPF_ADD, BPF_REG_5, BPF_REG_4));
+	jump(code, skipped, BPF_JMP_A(0));
+	land(code, &other);
 }
 
-static void skip_ah(struct code *code, __u32 base)
+static void skip_ah(struct code *code, __u32 base, struct jumps *too_far, struct jumps *done)
 {
-	next_header(code, base);
+	jump(code, done, BPF_JMP32_IMM(BPF_JNE, BPF_REG_0, AH, 0));
+	next_header(code, base, too_far);
 	filter_emit(code, BPF_ALU32_IMM(BPF_ADD, BPF_REG_4, 2));
 	filter_emit(code, BPF_ALU32_IMM(BPF_LSH, BPF_REG_4, 2));
 	filter_emit(code, BPF_MOV64_REG(BPF_REG_5, BPF_REG_2));
 	filter_emit(code, BPF_ALU64_REG(BPF_ADD, BPF_REG_5, BPF_REG_4));
 }
 
-#define SKIP_LEN 8 /* instructions of skip_extension() */
-
-/* Behind IPv6: an extension header is skipped, anything else falls through to the next code. */
-static void skip_ipv6_extension(struct code *code, __u32 base, int ah_len)
+/* r0 = the first value, r5 = the first header behind IP's. */
+static void begin(struct code *code, __u32 base, int six)
 {
-	static const __u8 extensions[] = { HOPOPTS, DSTOPTS, ROUTING };
-
-	for (int i = 0; i < 3; i++)
-		filter_emit(code, BPF_JMP32_IMM(BPF_JEQ, BPF_REG_0, extensions[i], 3 - i));
-	filter_emit(code, BPF_JMP32_IMM(BPF_JNE, BPF_REG_0, FRAGMENT, SKIP_LEN + 1));
-	skip_extension(code, base);
-	filter_emit(code, BPF_JMP_A(ah_len));
-}
-
-void filter_chain(struct code *code, const struct test *test, int yes, int no)
-{
-	__u32 base = test->offset;
-	int six = test->size == 6;
-
 	filter_load_frame(code, BPF_REG_0, base + (six ? 6 : 9), 1);
 	if (six) {
 		filter_emit(code, BPF_MOV64_IMM(BPF_REG_5, 40));
@@ -68,14 +99,66 @@ void filter_chain(struct code *code, const struct test *test, int yes, int no)
 		filter_emit(code, BPF_ALU32_IMM(BPF_LSH, BPF_REG_5, 2));
 	}
 	filter_emit(code, BPF_ALU64_REG(BPF_ADD, BPF_REG_5, BPF_REG_2));
+}
+
+/* Walk, and leave the values. Each is stored for all that might be missing behind it, too. */
+static void walk(struct code *code, __u32 base, int six)
+{
+	struct jumps too_far = { .n = 0 }, done = { .n = 0 }, skipped = { .n = 0 };
+
+	begin(code, base, six);
 	for (int i = 0; i < HEADERS_MAX; i++) {
-		filter_jump(code, BPF_JMP32_IMM(BPF_JEQ, BPF_REG_0, test->k, 0), yes);
-		filter_jump(code, BPF_JMP32_IMM(BPF_JEQ, BPF_REG_0, NONE, 0), no);
+		for (int j = i; j < HEADERS_MAX; j++)
+			store_byte(code, BPF_REG_0, VALUES + j);
+		if (i == HEADERS_MAX - 1)
+			break;
+		jump(code, &done, BPF_JMP32_IMM(BPF_JEQ, BPF_REG_0, NONE, 0));
 		if (six)
-			skip_ipv6_extension(code, base, SKIP_LEN + 2);
-		filter_jump(code, BPF_JMP32_IMM(BPF_JNE, BPF_REG_0, AH, 0), no);
-		skip_ah(code, base);
+			skip_extension(code, base, &too_far, &skipped);
+		skip_ah(code, base, &too_far, &done);
+		land(code, &skipped);
 	}
-	filter_jump(code, BPF_JMP32_IMM(BPF_JEQ, BPF_REG_0, test->k, 0), yes);
-	filter_jump(code, BPF_JMP_A(0), no);
+	land(code, &done);
+	filter_emit(code, BPF_MOV64_IMM(BPF_REG_0, NO));
+	jump(code, &skipped, BPF_JMP_A(0));
+	land(code, &too_far);
+	filter_emit(code, BPF_MOV64_IMM(BPF_REG_0, YES));
+	land(code, &skipped);
+	store_byte(code, BPF_REG_0, TOO_FAR);
+}
+
+/* Jump to yes where a byte of the values is k: then their difference has a zero byte. */
+static void find(struct code *code, __u32 k, int yes)
+{
+	const struct bpf_insn ones[] = { BPF_LD_IMM64(BPF_REG_5, 0x0101010101010101ull) };
+	const struct bpf_insn tops[] = { BPF_LD_IMM64(BPF_REG_5, 0x8080808080808080ull) };
+	const struct bpf_insn wanted[] = { BPF_LD_IMM64(BPF_REG_4, k * 0x0101010101010101ull) };
+
+	filter_emit(code, BPF_LDX_MEM(BPF_DW, BPF_REG_0, BPF_REG_1, VALUES));
+	filter_emit(code, wanted[0]);
+	filter_emit(code, wanted[1]);
+	filter_emit(code, BPF_ALU64_REG(BPF_XOR, BPF_REG_0, BPF_REG_4));
+	filter_emit(code, BPF_MOV64_REG(BPF_REG_4, BPF_REG_0));
+	filter_emit(code, BPF_ALU64_IMM(BPF_XOR, BPF_REG_4, -1));
+	filter_emit(code, ones[0]);
+	filter_emit(code, ones[1]);
+	filter_emit(code, BPF_ALU64_REG(BPF_SUB, BPF_REG_0, BPF_REG_5));
+	filter_emit(code, BPF_ALU64_REG(BPF_AND, BPF_REG_0, BPF_REG_4));
+	filter_emit(code, tops[0]);
+	filter_emit(code, tops[1]);
+	filter_jump(code, BPF_JMP_REG(BPF_JSET, BPF_REG_0, BPF_REG_5, 0), yes);
+}
+
+void filter_chain(struct code *code, const struct test *test)
+{
+	int chain = test->offset * 2 + (test->size == 6);
+
+	if (code->now.chain != chain)
+		walk(code, test->offset, test->size == 6);
+	code->now.chain = chain;
+	code->now.value[0] = code->now.value[1] = code->now.transport = -1;
+	if (test->k <= 0xff)
+		find(code, test->k, test->to[1]);
+	filter_emit(code, BPF_LDX_MEM(BPF_B, BPF_REG_0, BPF_REG_1, TOO_FAR));
+	filter_jump(code, BPF_JMP32_IMM(BPF_JEQ, BPF_REG_0, YES, 0), NO_MATCH);
 }

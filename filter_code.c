@@ -170,6 +170,8 @@ static void arrive(struct code *code, int to)
 		state->transport_length = code->now.transport_length;
 	if (state->transport != code->now.transport)
 		state->transport = -1;
+	if (state->chain != code->now.chain)
+		state->chain = -1;
 }
 
 /* What is emitted next, now that all ways out of the tests so far are known. */
@@ -294,14 +296,11 @@ static void emit_relation(struct code *code, const struct test *test)
 
 static void emit_chain(struct code *code, const struct test *test)
 {
-	/* What it learns of the frame's length is left unsaid: it has many ways out. */
-	__u32 length = code->now.length;
-
-	code->now.value[0] = code->now.value[1] = code->now.transport = -1;
-	arrive(code, test->to[1]);
+	filter_chain(code, test);
+	if (test->k <= 0xff) /* else nothing leads there, and the verifier wants no dead code */
+		arrive(code, test->to[1]);
 	arrive(code, test->to[0]);
-	filter_chain(code, test, test->to[1], test->to[0]);
-	code->now.length = length;
+	go(code, test->to[0], next_test(code));
 }
 
 static void emit_test(struct code *code, int number)
@@ -381,7 +380,7 @@ void filter_code(struct compiler *c, int head)
 		filter_emit(&code, BPF_LDX_MEM(BPF_DW, BPF_REG_3, BPF_REG_1,
 					       offsetof(struct packet, data_end)));
 	}
-	code.now = (struct state){ .value = { -1, -1 }, .transport = -1 };
+	code.now = (struct state){ .value = { -1, -1 }, .transport = -1, .chain = -1 };
 	arrive(&code, head);
 	go(&code, head, head == NO_MATCH ? MATCH : next_test(&code));
 	while (next_test(&code) >= 0)

@@ -14,6 +14,7 @@ struct state {
 	__u8 next;              /* which of the two to load into next */
 	__u8 reached;
 	int transport;          /* offset of the IPv4 header whose length r5 includes, -1: none */
+	int chain;              /* scratch has the chain of headers at this offset * 2 + is-IPv6, -1: no */
 	__u32 length;           /* bytes that the frame has at least */
 	__u32 transport_length; /* bytes that are behind r5 at least */
 };
@@ -38,7 +39,8 @@ void filter_load_transport(struct code *code, int reg, __u32 base, __u32 offset,
 /* filter_eval.c: an arithmetic expression into r0, with scratch[depth] and up free; r4 is lost. */
 void filter_evaluate(struct code *code, int node, int depth);
 
-/* filter_chain.c: jump to yes if a chain of headers holds test->k, else to no. r0, r4, r5 are lost. */
-void filter_chain(struct code *code, const struct test *test, int yes, int no);
+/* filter_chain.c: jump to to[1] if a chain of headers holds k; else go on. All registers are lost. */
+#define CHAIN_SCRATCH 14 /* the first of the two words of scratch that it takes */
+void filter_chain(struct code *code, const struct test *test);
 
 #endif

@@ -78,6 +78,13 @@ void filter_dump(const struct filter *filter, struct output *output)
 		const struct bpf_insn *insn = &filter->insns[i];
 
 		output_format(output, "%5zu: ", i);
+		if (insn->code == (BPF_LD | BPF_DW | BPF_IMM)) {
+			output_format(output, "r%u = %#llx\n", insn->dst_reg,
+				      (unsigned long long)(__u32)insn[1].imm << 32 |
+				      (__u32)insn->imm);
+			i++;
+			continue;
+		}
 		switch (BPF_CLASS(insn->code)) {
 		case BPF_ALU:
 		case BPF_ALU64:

@@ -5,7 +5,7 @@
 #include "packet.h"
 
 #define SCRATCH(depth) (offsetof(struct packet, scratch) + 8 * (depth))
-#define SCRATCH_MAX 16
+#define SCRATCH_MAX CHAIN_SCRATCH
 #define OFFSET_MAX 0xffff /* the most that the verifier lets a packet pointer reach */
 
 static void to_host_order(struct code *code, int size)

@@ -43,7 +43,7 @@ static void check_insn(const struct filter *filter, size_t i, const char *text)
 		broken("an exit too many, or none at the end", text, i);
 	if (class == BPF_ST || (class == BPF_STX &&
 	    (insn->dst_reg != 1 || insn->off < (int)offsetof(struct packet, scratch) ||
-	     insn->off + 8 > (int)sizeof(struct packet))))
+	     insn->off + (BPF_SIZE(insn->code) == BPF_DW ? 8 : 1) > (int)sizeof(struct packet))))
 		broken("a store outside of scratch", text, i);
 }
 

@@ -3,7 +3,9 @@
  * What filters select, run by a small interpreter of the instructions that they become; and the
  * promises that filter.h makes about those. compare-with-tcpdump has the great many filters.
  */
+#include <arpa/inet.h>
 #include <errno.h>
+#include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -71,16 +73,24 @@ static __u64 load(struct machine *m, __u64 address, int size)
 		m->loaded[m->loads++] = address;
 	switch (size) {
 	case BPF_B:
-		return *(__u8 *)address;
+		return *(__u8 *)(uintptr_t)address;
 	case BPF_H:
-		memcpy(&half, (void *)address, sizeof(half));
+		memcpy(&half, (void *)(uintptr_t)address, sizeof(half));
 		return half;
 	case BPF_W:
-		memcpy(&word, (void *)address, sizeof(word));
+		memcpy(&word, (void *)(uintptr_t)address, sizeof(word));
 		return word;
 	}
-	memcpy(&value, (void *)address, sizeof(value));
+	memcpy(&value, (void *)(uintptr_t)address, sizeof(value));
 	return value;
+}
+
+static void store(__u64 address, __u64 value, int size)
+{
+	if (size == BPF_DW)
+		memcpy((void *)(uintptr_t)address, &value, sizeof(value));
+	else
+		*(__u8 *)(uintptr_t)address = value;
 }
 
 static __u64 calculate(int op, __u64 a, __u64 b, int wide)
@@ -135,12 +145,12 @@ static int holds(int op, __u64 a, __u64 b)
 
 static __u64 big_endian(__u64 value, int bits)
 {
-	return bits == 16 ? __builtin_bswap16(value) : __builtin_bswap32(value);
+	return bits == 16 ? htons(value) : htonl(value);
 }
 
 static int interpret(const struct filter *filter, struct machine *m, const struct packet *packet)
 {
-	m->r[1] = (__u64)packet;
+	m->r[1] = (uintptr_t)packet;
 	for (const struct bpf_insn *i = filter->insns;; i++) {
 		int class = BPF_CLASS(i->code), op = BPF_OP(i->code);
 		int wide = class == BPF_ALU64 || class == BPF_JMP;
@@ -159,7 +169,9 @@ static int interpret(const struct filter *filter, struct machine *m, const struc
 		else if (class == BPF_LDX)
 			*dst = load(m, m->r[i->src_reg] + i->off, BPF_SIZE(i->code));
 		else if (class == BPF_STX)
-			memcpy((void *)(*dst + i->off), &m->r[i->src_reg], 8);
+			store(*dst + i->off, m->r[i->src_reg], BPF_SIZE(i->code));
+		else if (class == BPF_LD)
+			*dst = (__u32)i->imm | (__u64)(__u32)i[1].imm << 32, i++;
 		else if (op == BPF_END)
 			*dst = big_endian(a, i->imm);
 		else
@@ -181,7 +193,7 @@ static int run(struct machine *m, const char *expression, unsigned int protocol,
 		return -1;
 	copy = malloc(frame->len);
 	memcpy(copy, frame->bytes, frame->len);
-	packet.data = (__u64)copy;
+	packet.data = (uintptr_t)copy;
 	packet.data_end = packet.data + frame->len;
 	packet.key.protocol = decoded;
 	packet.key.present = decoded ? FIELD_PROTOCOL : 0;
@@ -213,6 +225,11 @@ static void test_primitives(void)
 	matches("udp", FRAG6, 0, 1, "UDP behind a fragment header");
 	matches("icmp6", HOPS6, 0, 0, "ICMPv6 behind hop-by-hop options");
 	matches("ip6 protochain 58", HOPS6, 0, 1, "ICMPv6 behind hop-by-hop options");
+	matches("ip6 protochain 6 or 17 or 0", HOPS6, 0, 1, "the hop-by-hop options themselves");
+	matches("ip6 protochain 6 or 17", HOPS6, 0, 0, "what is not in the chain");
+	matches("ip6 protochain 300 or ip6", HOPS6, 0, 1, "a number that no protocol has");
+	matches("ip6 protochain 0 or arp", HOPS6, 55, 1, "what is found before the end");
+	matches("not ip6 protochain 6", HOPS6, 55, 0, "a chain that is cut off");
 	matches("udp", TAGGED, 0, 0, "UDP behind a tag");
 	matches("vlan and udp", TAGGED, 0, 1, "UDP behind a tag");
 	matches("vlan 100 and port 53", TAGGED, 0, 1, "UDP behind a tag");
@@ -441,7 +458,7 @@ static void test_long(void)
 	static const char *const formats[] = {
 		"host 10.0.0.%d", "port %d", "net 10.%d.0.0/16", "portrange %d-999",
 		"host 2001:db8::%d", "not port %d", "tcp[%d] = 3", "(host 1.1.1.%d or tcp)",
-		"ether[%d] & 6 = 2",
+		"ether[%d] & 6 = 2", "protochain %d",
 	};
 	struct filter filter;
 
