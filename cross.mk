@@ -67,4 +67,10 @@ COMPILER := $(B)/compiler
 compiled_by = $(CC) $(CPPFLAGS) $(CFLAGS) $(STATIC) $(HEADERS) $(BPF_CFLAGS)
 $(COMPILER): always
 	$(Q)echo '$(compiled_by)' | cmp -s - $@ || echo '$(compiled_by)' >$@
-.PHONY: always
+
+# The unit tests, by qemu-user where this machine cannot run them itself.
+cross_units := $(patsubst tests/unit/%.c,$(B)/tests/%.t,$(wildcard tests/unit/*.c))
+check-units: $(cross_units)
+	$(Q)$(firstword $^) >/dev/null 2>&1; [ $$? -lt 126 ] || qemu=$(QEMU); \
+		prove --timer -e "timeout --foreground -k 10 300 $$qemu" $^
+.PHONY: always check-units

@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* Lines of trace_pipe as kernels print them, hostile task names, and streams cut anywhere. */
+#include <arpa/inet.h>
+
 #include "../../failure.c"
 #include "../../trace_line.c"
 #include "../../trace_pipe.c"
@@ -115,7 +117,7 @@ static void describe(const struct trace_line *line, char *text, size_t size)
 	int n = snprintf(text, size, "%.*s/%d/%d/%.*s/%llu/if%u 0x%04x %u 0x%02x ",
 			 (int)line->task_len, line->task, line->pid, line->cpu,
 			 (int)line->flags_len, line->flags, line->nanoseconds, key->ifindex,
-			 __builtin_bswap16(key->eth_type), key->protocol, key->present);
+			 ntohs(key->eth_type), key->protocol, key->present);
 
 	for (int i = 0; i < 16; i++)
 		n += snprintf(text + n, size - n, "%02x", key->src_ip[i]);
