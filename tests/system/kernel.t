@@ -25,6 +25,8 @@ on_sender ping -q -c 3 -i 0.01 10.0.0.2 >"$work/ping"
 on_sender ping -q -c 2 -i 0.01 fd00::2 >"$work/ping"
 wait_for 5 grep -q fd00 "$work/one.out"
 ok 'a tracing instance of its own' has_instance one
+tracefs cat "$work/tracing/instances/xguard-$pid/events/bpf_trace/bpf_trace_printk/filter" >"$work/filter"
+like "$work/filter" '^bpf_string ~ "xg[0-9a-f]{8}\*"$' 'into which the kernel lets no line but its own'
 stop_xguard one
 is "$status" 0 'the status is 0'
 not_ok 'which is removed at the end' has_instance one
