@@ -32,13 +32,13 @@ SMALL := $(call known,-fno-pie -fcf-protection=none -fno-jump-tables -fno-caller
 # For x86-64 and musl xguard is packed: half the size, and it unpacks itself when it starts (unpack.S).
 # make PACK= leaves it as it was linked.
 ifeq ($(origin PACK),undefined)
-PACK := $(shell { echo '\#include <features.h>'; echo '\#if defined __LP64__ && !defined __GLIBC__'; \
-	echo 'musl=__x86_64__'; echo '\#endif'; } | $(CC) -E -P -x c - 2>/dev/null | grep '^musl=1$$')
+predefined := $(shell $(CC) -dM -E -include features.h -x c /dev/null 2>/dev/null)
+PACK := $(if $(filter __x86_64__,$(predefined)),$(if $(filter __ILP32__ __GLIBC__,$(predefined)),,yes))
 endif
 HOSTCC ?= cc
 OBJCOPY ?= $(CROSS_COMPILE)objcopy
 XLDFLAGS := $(STATIC) -no-pie -Wl,--gc-sections -Wl,--build-id=none -Wl,-z,norelro -Wl,-z,noseparate-code \
-	-Wl,-z,common-page-size=64
+	-Wl,-z,common-page-size=64 -Wno-unused-command-line-argument
 
 SRCS := xguard.c status.c run.c options.c report.c output.c names.c flows.c trace_pipe.c trace_line.c guardian.c hints.c \
 	filter.c filter_lex.c filter_names.c filter_parse.c filter_id.c filter_gen.c filter_host.c filter_link.c \
