@@ -2,6 +2,7 @@
 /* The reader's side: fork the guardian, ask it, hear its news. It does the rest. */
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -10,6 +11,7 @@
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 #include <linux/capability.h>
 
@@ -19,6 +21,7 @@
 #include "holder.h"
 
 #define ABOVE        16 /* descriptors on their way to a fixed number wait above this one */
+#define PATIENCE_MS  10000 /* for a reply: a guardian that takes longer is stopped, or stuck */
 
 /* Only what is needed stays open: no pipeline must wait for the guardian's end. */
 static void settle_descriptors(int requests, int news, int instances)
@@ -38,6 +41,17 @@ static void settle_descriptors(int requests, int news, int instances)
 		close(fd);
 }
 
+/* The kernel, out of memory, had better kill whom the guardian cleans up after. */
+static void spare_from_oom(void)
+{
+	int fd = open("/proc/self/oom_score_adj", O_WRONLY | O_CLOEXEC);
+
+	if (fd < 0)
+		return;
+	(void)!write(fd, "-1000", 5);
+	close(fd);
+}
+
 static void become_guardian(int requests, int news, const struct guardian_duties *duties)
 	__attribute__((noreturn));
 static void become_guardian(int requests, int news, const struct guardian_duties *duties)
@@ -51,6 +65,7 @@ static void become_guardian(int requests, int news, const struct guardian_duties
 		sigaction(number, &ignore, NULL);
 	prctl(PR_SET_NAME, "xguard-guardian");
 	settle_descriptors(requests, news, own.instances);
+	spare_from_oom();
 	(void)!chdir("/"); /* keeps no file system busy */
 	if (!prlimit(0, RLIMIT_NOFILE, NULL, &files)) { /* two descriptors a link */
 		files.rlim_cur = files.rlim_max;
@@ -123,27 +138,84 @@ static int send_request(const struct guardian *guardian, const struct guardian_r
 	return n < 0 ? -errno : 0;
 }
 
+static long long now_ms(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return now.tv_sec * 1000ll + now.tv_nsec / 1000000;
+}
+
+/* Wait until something can be read, end of file included. Returns 0 when PATIENCE_MS have passed. */
+static int wait_for(int fd)
+{
+	struct pollfd ready = { .fd = fd, .events = POLLIN };
+	long long left, end = now_ms() + PATIENCE_MS;
+	int n;
+
+	do { /* signals do not make it longer */
+		left = end - now_ms();
+		n = poll(&ready, 1, left > 0 ? left : 0);
+	} while (n < 0 && errno == EINTR);
+	return n > 0;
+}
+
+static void hang_up(struct guardian *guardian)
+{
+	if (guardian->requests >= 0)
+		close(guardian->requests);
+	if (guardian->socket >= 0)
+		close(guardian->socket);
+	guardian->requests = guardian->socket = -1;
+}
+
+/* No reply came. Returns 0 where the deputy has done what was asked for. */
+static int no_reply(struct guardian *guardian, const struct guardian_request *request, int silent,
+		    struct failure *failure)
+{
+	struct guardian_news news = { .event = LINK_IS_UP };
+
+	if (silent) {
+		fail_reason(failure, "the guardian, process %d, does not answer", guardian->pid);
+		fail_next(failure, "if it was stopped, `kill -CONT %d` makes it detach; "
+			  "`kill -KILL %d` makes its deputy detach", guardian->pid, guardian->pid);
+		hang_up(guardian); /* the reply is not to be mistaken for another one's */
+		return -ETIMEDOUT;
+	}
+	while (guardian_news(guardian, &news) > 0 && news.event != LINKS_ARE_CLEAN)
+		;
+	if (news.event == LINKS_ARE_CLEAN && request->kind == REQUEST_DETACH)
+		return 0;
+	fail_reason(failure, "the guardian, process %d, has died", guardian->pid);
+	if (news.event == LINKS_ARE_CLEAN)
+		fail_next(failure, "its deputy has detached: start again");
+	else
+		fail_next(failure, "nothing detaches by itself any more: run "
+			  "`ip link set dev %s xdp off`",
+			  request->name[0] ? request->name : "IFACE");
+	hang_up(guardian);
+	return -EPIPE;
+}
+
 /* Ask and wait for the reply, which is 5 to 30 ms of the kernel's for an attach. */
-static int ask(const struct guardian *guardian, const struct guardian_request *request,
+static int ask(struct guardian *guardian, const struct guardian_request *request,
 	       const int *fds, size_t nfds, struct guardian_reply *reply, struct failure *failure)
 {
-	const char *what = request->kind == REQUEST_ATTACH ? "attach to" : "detach from";
-	const char *name = request->name[0] ? request->name : "all links";
-	int err = send_request(guardian, request, fds, nfds);
-	ssize_t n;
+	static const char *const what[] = { "attach to", "detach from", "look at" };
+	int heard, err = send_request(guardian, request, fds, nfds);
+	ssize_t n = 0;
 
-	do
-		n = err ? 0 : recv(guardian->requests, reply, sizeof(*reply), 0);
-	while (n < 0 && errno == EINTR);
+	heard = err || wait_for(guardian->requests);
+	while (!err && heard && (n = recv(guardian->requests, reply, sizeof(*reply), 0)) < 0 &&
+	       errno == EINTR)
+		;
 	if (n == sizeof(*reply)) {
 		*failure = reply->failure;
 		return reply->err;
 	}
-	fail(failure, EPIPE, "%s %s", what, name);
-	fail_reason(failure, "the guardian, process %d, has died", guardian->pid);
-	fail_next(failure, "nothing detaches by itself any more: run `ip link set dev %s xdp off`",
-		  request->name[0] ? request->name : "IFACE");
-	return -EPIPE;
+	fail(failure, EPIPE, "%s %s", what[request->kind],
+	     request->name[0] ? request->name : "all links");
+	return no_reply(guardian, request, !heard, failure);
 }
 
 /* Somebody has the socket that answers for the link: an xguard, or somebody who wants to annoy. */
@@ -227,7 +299,7 @@ int guardian_attach(struct guardian *guardian, const struct link_info *link, int
 	err = ask(guardian, &request, fds, 1, &reply, failure);
 	if (err == -EADDRINUSE)
 		return say_who(link->ifindex, link->name, failure);
-	if (err && err != -EPIPE && reply.occupied) {
+	if (err && err != -EPIPE && err != -ETIMEDOUT && reply.occupied) {
 		if (!is_leftover(&reply.link, &request, failure))
 			return err;
 		fds[1] = bpf_prog_fd_by_id(request.leftover_id);
@@ -241,6 +313,8 @@ int guardian_attach(struct guardian *guardian, const struct link_info *link, int
 	}
 	if (!err)
 		*result = reply.result;
+	if (!err)
+		result->rx_packets = reply.link.rx_packets;
 	return err;
 }
 
@@ -252,6 +326,18 @@ int guardian_detach(struct guardian *guardian, int ifindex, struct failure *fail
 	return ask(guardian, &request, NULL, 0, &reply, failure);
 }
 
+int guardian_look(struct guardian *guardian, int ifindex, struct link_info *link,
+		  struct failure *failure)
+{
+	struct guardian_request request = { .kind = REQUEST_LOOK, .ifindex = ifindex };
+	struct guardian_reply reply;
+	int err = ask(guardian, &request, NULL, 0, &reply, failure);
+
+	if (!err)
+		*link = reply.link;
+	return err;
+}
+
 int guardian_news(struct guardian *guardian, struct guardian_news *news)
 {
 	ssize_t n;
@@ -259,19 +345,30 @@ int guardian_news(struct guardian *guardian, struct guardian_news *news)
 	do
 		n = recv(guardian->socket, news, sizeof(*news), MSG_DONTWAIT);
 	while (n < 0 && errno == EINTR);
-	if (n == sizeof(*news))
+	if (n == sizeof(*news)) {
+		if (news->event == LINKS_ARE_CLEAN)
+			hang_up(guardian);
 		return 1;
+	}
 	return n < 0 && errno == EAGAIN ? 0 : -EPIPE;
 }
 
+/* Its end of file on the news comes when it has done all it could; it may have to stay even so. */
 void guardian_end(struct guardian *guardian)
 {
+	const struct timespec pause = { .tv_nsec = 5000000 };
+	struct guardian_news news;
+
 	if (guardian->pid <= 0)
 		return;
-	close(guardian->requests);
-	close(guardian->socket);
-	guardian->requests = guardian->socket = -1;
-	while (waitpid(guardian->pid, NULL, 0) < 0 && errno == EINTR)
+	if (guardian->requests >= 0)
+		close(guardian->requests);
+	guardian->requests = -1;
+	while (guardian->socket >= 0 && wait_for(guardian->socket) &&
+	       guardian_news(guardian, &news) > 0)
 		;
+	hang_up(guardian);
+	for (int i = 0; i < 20 && !waitpid(guardian->pid, NULL, WNOHANG); i++)
+		nanosleep(&pause, NULL);
 	guardian->pid = 0;
 }

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * The one process that attaches and detaches. It is forked before the first attach, lives in a
- * session of its own, ignores every signal that can be ignored and outlives the reader: end of
- * file on its socket means that the reader has gone, in whatever way, and that everything must be
- * taken down.
+ * The one process that attaches and detaches. It is forked before there is anything to take down,
+ * lives in a session of its own, ignores every signal that can be ignored and outlives the reader: end
+ * of file on its socket means that the reader has gone, in whatever way, and that everything must be
+ * taken down. Should it be killed itself, its own child, the deputy, does that.
  */
 #ifndef XGUARD_GUARDIAN_H
 #define XGUARD_GUARDIAN_H
@@ -25,7 +25,7 @@ struct guardian {
 /* What the guardian must take down beside programs, inherited at the fork. */
 struct guardian_duties {
 	int instances;        /* directory descriptor of tracefs' instances, or -1 */
-	char instance[32];    /* name of the tracing instance to remove there, or empty */
+	char instance[32];    /* name of the tracing instance to remove there, made or not, or empty */
 };
 
 enum attach_mode { ATTACH_AUTO, ATTACH_NATIVE, ATTACH_GENERIC };
@@ -34,6 +34,7 @@ enum attach_mode { ATTACH_AUTO, ATTACH_NATIVE, ATTACH_GENERIC };
 struct attach_result {
 	enum xdp_mode mode;
 	__u32 program_id;
+	__u64 rx_packets;         /* of the link's own counter, before the attach */
 	char why_generic[256];    /* "the driver has no native XDP"; empty: asked for, or native */
 	char replaced[128];       /* a note about an xguard's leftover that was removed; or empty */
 };
@@ -45,6 +46,7 @@ enum link_event {
 	LINK_IS_GONE,      /* deleted, or moved to another network namespace: no longer ours */
 	LINK_IS_TAKEN,     /* another program is attached in place of ours, or none is */
 	LINK_IS_RENAMED,   /* name is the new one */
+	LINKS_ARE_CLEAN,   /* the guardian was killed, and its deputy has detached from all links */
 };
 
 struct guardian_news {
@@ -77,13 +79,21 @@ int guardian_attach(struct guardian *guardian, const struct link_info *link, int
  */
 int guardian_detach(struct guardian *guardian, int ifindex, struct failure *failure);
 
+/* Ask the kernel for a link that carries our program. Returns 0, or -errno with failure filled in. */
+int guardian_look(struct guardian *guardian, int ifindex, struct link_info *link,
+		  struct failure *failure);
+
 /*
  * Read one piece of news, when the socket is readable. Returns 1 with news filled in, 0 when
- * there is none, -EPIPE when the guardian has died: nobody will detach then but the user.
+ * there is none, -EPIPE when the guardian and its deputy have died: nobody will detach then but the
+ * user. After LINKS_ARE_CLEAN there is no guardian any more, and no socket.
  */
 int guardian_news(struct guardian *guardian, struct guardian_news *news);
 
-/* Tell the guardian to end (what is still attached is detached first) and wait for it. */
+/*
+ * Tell the guardian to end (what is still attached is detached first) and wait for that, ten seconds
+ * at most. One that the kernel does not let detach stays, and goes on trying.
+ */
 void guardian_end(struct guardian *guardian);
 
 /*

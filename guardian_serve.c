@@ -2,9 +2,13 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
+#include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
+#include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 #include <linux/if.h>
@@ -36,10 +40,13 @@ struct charge {
 };
 
 struct guard {
+	const struct guardian_duties *duties;
 	int nl, events;
 	struct charge *charges;
 	size_t n;
 	int unheard;              /* news wait for room in the reader's socket */
+	int life[2];              /* a pipe: its end of file is the guardian's death */
+	pid_t deputy;             /* 0: none, and to be one itself */
 };
 
 static __u64 now_ms(void)
@@ -73,6 +80,140 @@ static struct charge *charge_of(struct guard *guard, int ifindex)
 	return NULL;
 }
 
+static void mark(const struct link_info *link, int gone, void *context)
+{
+	struct charge *charge = charge_of(context, link->ifindex);
+
+	if (!charge)
+		return;
+	charge->dirty = 1;
+	charge->told_gone = gone;
+	charge->moved = gone && link->moved;
+}
+
+static int take_off(const struct guard *guard, const struct charge *charge, struct failure *failure)
+{
+	if (charge->state != OURS)
+		return 0;
+	return guardian_take_off(guard->nl, charge->ifindex, charge->program, charge->program_id,
+				 failure);
+}
+
+/* Take off what can be taken off now. What remains is said where the reader has not said it. */
+static void take_all_off(struct guard *guard, int silent)
+{
+	struct failure failure;
+	struct charge *charge;
+
+	for (size_t i = guard->n; i-- > 0;) {
+		charge = &guard->charges[i];
+		if (!take_off(guard, charge, &failure)) {
+			drop(guard, charge);
+		} else if (!silent && !charge->reported) {
+			say("%s: %s", failure.step, failure.reason);
+			say("%s", failure.next);
+		}
+	}
+}
+
+/* Returns 0, or EBUSY: trace_pipe is open, since the reader's death is not complete, for example. */
+static int remove_instance(const struct guard *guard, int tries)
+{
+	const struct timespec pause = { .tv_nsec = RETRY_NS };
+
+	if (guard->duties->instances < 0 || !guard->duties->instance[0])
+		return 0;
+	while (unlinkat(GUARDIAN_INSTANCES, guard->duties->instance, AT_REMOVEDIR)) {
+		if (errno != EBUSY)
+			return 0;
+		if (!--tries)
+			return EBUSY;
+		nanosleep(&pause, NULL);
+	}
+	return 0;
+}
+
+static void deputize(struct guard *guard);
+
+/* Nobody waits any more, nor is anybody there to read: go on trying alone. */
+static void linger(struct guard *guard)
+{
+	struct pollfd event = { .fd = guard->events, .events = POLLIN };
+
+	close(GUARDIAN_REQUESTS);
+	close(GUARDIAN_NEWS);
+	dup2(guard->life[0], STDERR_FILENO); /* what cannot be written to */
+	deputize(guard);
+	do {
+		if (poll(&event, 1, LOOK_MS) > 0)
+			netlink_events(guard->events, mark, guard);
+		take_all_off(guard, 1);
+	} while (remove_instance(guard, 1) || guard->n);
+}
+
+static void take_down(struct guard *guard) __attribute__((noreturn));
+
+/*
+ * The end. Nobody answers any more while the programs are taken off, so that an xguard that starts
+ * at this moment takes them for leftovers, which they are, and not for a living one's.
+ */
+static void take_down(struct guard *guard)
+{
+	struct guardian_news news = { .event = LINKS_ARE_CLEAN };
+	int busy;
+
+	for (size_t i = 0; i < guard->n; i++) {
+		close(guard->charges[i].answer);
+		guard->charges[i].answer = -1;
+	}
+	take_all_off(guard, 0);
+	if (!guard->deputy) { /* the reader lives, and holds the instance open until it knows */
+		if (!guard->n)
+			send(GUARDIAN_NEWS, &news, sizeof(news), MSG_DONTWAIT | MSG_NOSIGNAL);
+		close(GUARDIAN_REQUESTS);
+		close(GUARDIAN_NEWS);
+	}
+	busy = remove_instance(guard, REMOVE_TRIES);
+	if (busy)
+		say("remove the tracing instance %s: %s", guard->duties->instance, strerror(busy));
+	if (guard->n || busy)
+		linger(guard);
+	if (guard->deputy && !kill(guard->deputy, SIGKILL))
+		waitpid(guard->deputy, NULL, 0);
+	_exit(0);
+}
+
+/*
+ * Fork a deputy that knows the charges as they are now, then end the one that did not. Where there
+ * cannot be one, the guardian does without.
+ */
+static void deputize(struct guard *guard)
+{
+	pid_t deputy = guard->life[0] < 0 ? -1 : fork(), before = guard->deputy;
+	char byte;
+
+	if (deputy < 0)
+		return;
+	guard->deputy = deputy;
+	if (deputy) {
+		if (before && !kill(before, SIGKILL))
+			waitpid(before, NULL, 0);
+		return;
+	}
+	close(guard->life[1]);
+	prctl(PR_SET_NAME, "xguard-deputy");
+	for (size_t i = 0; i < guard->n; i++) { /* the guardian answers */
+		close(guard->charges[i].answer);
+		guard->charges[i].answer = -1;
+	}
+	while (read(guard->life[0], &byte, 1) < 0 && errno == EINTR)
+		;
+	guard->nl = netlink_open(0, &(struct failure){ 0 }); /* the other holds the dead one's replies */
+	if (pipe(guard->life))
+		guard->life[0] = -1;
+	take_down(guard);
+}
+
 /*
  * Attach one link. Its answering socket comes first: who holds it has the link for itself, also
  * against another xguard that starts at the same moment.
@@ -96,18 +237,19 @@ static int attach(struct guard *guard, const struct guardian_request *request,
 	charge->answer = guardian_answer(request->ifindex);
 	if (charge->answer < 0)
 		return fail(&reply->failure, -charge->answer, "attach to %s", link->name);
+	guard->n++;
+	deputize(guard);
 	if (request->leftover_id)
 		err = guardian_take_off(guard->nl, request->ifindex, fds[1], request->leftover_id,
 					&reply->failure);
 	if (!err)
 		err = guardian_put_on(guard->nl, fds[0], request->mode, reply);
 	if (err) {
+		guard->n--;
 		charge->program = -1; /* the caller closes it */
 		release(charge);
-		return err;
 	}
-	guard->n++;
-	return 0;
+	return err;
 }
 
 static int make_room(struct guard *guard, struct guardian_reply *reply)
@@ -120,20 +262,13 @@ static int make_room(struct guard *guard, struct guardian_reply *reply)
 	return 0;
 }
 
-static int take_off(const struct guard *guard, const struct charge *charge, struct failure *failure)
-{
-	if (charge->state != OURS)
-		return 0;
-	return guardian_take_off(guard->nl, charge->ifindex, charge->program, charge->program_id,
-				 failure);
-}
-
 /* Returns 0, or the first failure, which the reader reports; what stays on stays in charge. */
 static int detach(struct guard *guard, int ifindex, struct failure *failure)
 {
 	struct failure unused = { 0 };
 	struct charge *charge;
 	int err, first = 0;
+	size_t len;
 
 	for (size_t i = guard->n; i-- > 0;) {
 		charge = &guard->charges[i];
@@ -145,6 +280,9 @@ static int detach(struct guard *guard, int ifindex, struct failure *failure)
 		} else if (!first) {
 			charge->reported = 1;
 			first = err;
+			len = strlen(failure->next);
+			snprintf(failure->next + len, sizeof(failure->next) - len,
+				 "; process %d stays and does it as soon as it can", getpid());
 		}
 	}
 	return first;
@@ -189,6 +327,9 @@ static int serve(struct guard *guard)
 		reply.err = guard->nl = netlink_open(0, &reply.failure);
 	if (guard->nl < 0) {
 		;
+	} else if (request.kind == REQUEST_LOOK) {
+		reply.err = netlink_link(guard->nl, NULL, request.ifindex, &reply.link,
+					 &reply.failure);
 	} else if (request.kind == REQUEST_DETACH) {
 		reply.err = detach(guard, request.ifindex, &reply.failure);
 	} else if (charge_of(guard, request.ifindex)) {
@@ -292,68 +433,19 @@ static int look_around(struct guard *guard, int all)
 	return guard->n ? pause : -1;
 }
 
-static void mark(const struct link_info *link, int gone, void *context)
-{
-	struct charge *charge = charge_of(context, link->ifindex);
-
-	if (!charge)
-		return;
-	charge->dirty = 1;
-	charge->told_gone = gone;
-	charge->moved = gone && link->moved;
-}
-
-static void remove_instance(const struct guardian_duties *duties)
-{
-	const struct timespec pause = { .tv_nsec = RETRY_NS };
-
-	if (duties->instances < 0 || !duties->instance[0])
-		return;
-	/* EBUSY: the reader's death has not closed its trace_pipe yet. */
-	for (int i = 0; i < REMOVE_TRIES; i++) {
-		if (!unlinkat(GUARDIAN_INSTANCES, duties->instance, AT_REMOVEDIR) || errno != EBUSY)
-			return;
-		nanosleep(&pause, NULL);
-	}
-	say("remove the tracing instance %s: %s", duties->instance, strerror(EBUSY));
-}
-
-/*
- * The end. Nobody answers any more while the programs are taken off, so that an xguard that starts
- * at this moment takes them for leftovers, which they are, and not for a living one's.
- */
-static void take_down(struct guard *guard, const struct guardian_duties *duties)
-{
-	struct failure failure;
-	struct charge *charge;
-
-	for (size_t i = 0; i < guard->n; i++) {
-		close(guard->charges[i].answer);
-		guard->charges[i].answer = -1;
-	}
-	for (size_t i = guard->n; i-- > 0;) {
-		charge = &guard->charges[i];
-		if (!take_off(guard, charge, &failure))
-			drop(guard, charge);
-	}
-	remove_instance(duties);
-	for (size_t i = 0; i < guard->n; i++) {
-		charge = &guard->charges[i];
-		if (take_off(guard, charge, &failure) && !charge->reported) {
-			say("%s: %s", failure.step, failure.reason);
-			say("%s", failure.next);
-		}
-	}
-}
-
 void guardian_serve(const struct guardian_duties *duties)
 {
-	struct guard guard = { .charges = NULL };
+	struct guard guard = { .duties = duties, .life = { -1, -1 } };
 	struct failure failure;
 	struct pollfd fds[3];
 	__u64 looked = 0;
 	int n, all, pause = -1;
 
+	signal(SIGCHLD, SIG_DFL); /* a deputy's id stays its own */
+	if (pipe(guard.life))
+		guard.life[0] = -1;
+	if (duties->instance[0])
+		deputize(&guard);
 	guard.nl = netlink_open(0, &failure);
 	guard.events = netlink_open(RTMGRP_LINK, &failure);
 	while (1) {
@@ -370,6 +462,5 @@ void guardian_serve(const struct guardian_duties *duties)
 		if (all)
 			looked = now_ms();
 	}
-	take_down(&guard, duties);
-	_exit(0);
+	take_down(&guard);
 }

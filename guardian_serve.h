@@ -14,6 +14,7 @@
 enum request_kind {
 	REQUEST_ATTACH,      /* comes with the program's descriptor, and the leftover's behind it */
 	REQUEST_DETACH,      /* ifindex 0: from all links */
+	REQUEST_LOOK,        /* what the kernel says of the link now */
 };
 
 #define REQUEST_FDS 2
@@ -39,9 +40,11 @@ struct guardian_reply {
 enum { GUARDIAN_REQUESTS = 0, GUARDIAN_NEWS = 1, GUARDIAN_INSTANCES = 3 };
 
 /*
- * The guardian's life, in the forked child, with the descriptors above and no others open. Ends
- * the process when the requests' end of file comes and all is taken down. What it could not take
- * down is said on the standard error, since nobody else is left to say it.
+ * The guardian's life, in the forked child, with the descriptors above and no others open. It has a
+ * child itself, the deputy, who does nothing but wait for the guardian's death, to take down in its
+ * place. Ends the process when the requests' end of file comes and all is taken down. What could not
+ * be taken down is said on the standard error, since nobody else is left to say it, and tried again
+ * until it can, with the standard error and the reader's sockets closed.
  */
 void guardian_serve(const struct guardian_duties *duties) __attribute__((noreturn));
 

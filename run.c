@@ -207,7 +207,6 @@ static int open_trace(struct run *run, struct failure *failure)
 		return flows_open(&run->flows, &run->maps, failure);
 	random_bytes(&number, sizeof(number));
 	snprintf(marker, sizeof(marker), "xg%08x", number);
-	run->trace.any_clock = run->options.format == FORMAT_TEXT; /* the other clock costs 20 ms */
 	return trace_pipe_open(&run->trace, marker, run->note, failure);
 }
 
@@ -234,32 +233,44 @@ static int attach(struct run *run,
 void run_begin(struct run *run)
 {
 	run->guardian.socket = -1;
-	run->trace.pipe = run->trace.instances = -1;
+	run->trace.pipe = run->trace.instances = run->trace.tracefs = -1;
 	run->maps.cache = run->maps.flows = run->maps.links = -1;
+}
+
+/* The guardian is there before there is anything that it would have to take down. */
+static int start_guardian(struct run *run, struct failure *failure)
+{
+	struct guardian_duties duties = { .instances = -1 };
+	int err;
+
+	if (run->options.trace == TRACE_KERNEL) {
+		/* the other clock costs 20 ms */
+		run->trace.any_clock = run->options.format == FORMAT_TEXT;
+		err = trace_pipe_find(&run->trace, failure);
+		if (err)
+			return err;
+		duties.instances = run->trace.instances;
+		memcpy(duties.instance, run->trace.instance, sizeof(duties.instance));
+	}
+	return guardian_start(&run->guardian, &duties, failure);
 }
 
 int run_open(struct run *run, void (*attached)(const struct run *run, const struct run_link *link),
 	     struct failure *failure)
 {
-	struct guardian_duties duties = { .instances = -1 };
 	int err;
 
 	err = choose_object(run, failure);
 	if (!err)
 		err = look_up_links(run, failure);
+	if (!err)
+		err = start_guardian(run, failure);
 	if (!err && run->options.trace == TRACE_KERNEL)
 		err = open_trace(run, failure);
 	if (!err)
 		err = load(run, failure);
 	if (!err && run->options.trace == TRACE_USERSPACE)
 		err = open_trace(run, failure);
-	if (err)
-		return err;
-	if (run->options.trace == TRACE_KERNEL && run->trace.instance[0]) {
-		duties.instances = run->trace.instances;
-		memcpy(duties.instance, run->trace.instance, sizeof(duties.instance));
-	}
-	err = guardian_start(&run->guardian, &duties, failure);
 	return err ? err : attach(run, attached, failure);
 }
 

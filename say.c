@@ -5,22 +5,44 @@
 #include <unistd.h>
 
 #include "failure.h"
+#include "output.h"
 #include "say.h"
+
+/* Names of links and tasks, paths and what the kernel quotes may hold anything but a new line. */
+static size_t make_harmless(char *to, size_t size, char *text)
+{
+	size_t len = 0;
+	char *next;
+
+	do {
+		next = strchr(text, '\n');
+		if (next)
+			*next++ = '\0';
+		if (len + 5 < size)
+			harmless_text(to + len, size - len - 1, text);
+		len += strlen(to + len);
+		to[len++] = '\n';
+		to[len] = '\0';
+		text = next;
+	} while (text && len + 1 < size);
+	return len;
+}
 
 void say(const char *format, ...)
 {
-	char line[2048] = "xguard: ", *text = line + strlen(line), *last = line + sizeof(line) - 1;
+	static const char name[] = "xguard: ";
+	char text[2048], line[2048];
 	va_list args;
-	int len;
+	size_t len;
 
 	va_start(args, format);
-	len = vsnprintf(text, last - text, format, args);
+	vsnprintf(text, sizeof(text) - sizeof(name), format, args);
 	va_end(args);
-	if (len >= last - text)
-		len = last - text - 1;
-	text[len] = '\n';
+	memcpy(line, name, sizeof(name));
+	len = sizeof(name) - 1;
+	len += make_harmless(line + len, sizeof(line) - len, text);
 	/* Nothing can be done where this fails, and a second attempt could block for ever. */
-	if (write(STDERR_FILENO, line, text + len + 1 - line) < 0)
+	if (write(STDERR_FILENO, line, len) < 0)
 		return;
 }
 

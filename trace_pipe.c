@@ -228,20 +228,17 @@ static int sweep(int instances)
  * One with our name already is a leftover of a process that had our id, or it is in use in another
  * PID namespace: then a number makes the difference.
  */
-static int make_instance(struct trace_pipe *trace)
+static void choose_name(struct trace_pipe *trace)
 {
-	int dir = trace->instances, ret = -EEXIST;
+	struct stat info;
 
-	for (int i = 1; ret == -EEXIST && i < 10; i++) {
+	for (int i = 1; i < 10; i++) {
 		snprintf(trace->instance, sizeof(trace->instance),
 			 i == 1 ? PREFIX "%d" : PREFIX "%d-%d", (int)getpid(), i);
-		ret = mkdirat(dir, trace->instance, 0700) ? -errno : 0;
-		if (ret == -EEXIST && !unlinkat(dir, trace->instance, AT_REMOVEDIR))
-			ret = mkdirat(dir, trace->instance, 0700) ? -errno : 0;
+		if (fstatat(trace->instances, trace->instance, &info, 0) ||
+		    !unlinkat(trace->instances, trace->instance, AT_REMOVEDIR))
+			break;
 	}
-	if (ret)
-		trace->instance[0] = '\0';
-	return ret;
 }
 
 /* Buffer, clock, format and filter of the instance in dir; the event is switched on last. */
@@ -272,10 +269,13 @@ static int open_pipe(int dir)
 /* trace_pipe is opened first: from then on no sweep in another PID namespace can remove it. */
 static int open_instance(struct trace_pipe *trace)
 {
-	int dir, ret = make_instance(trace);
+	int dir, ret;
 
-	if (ret)
+	if (mkdirat(trace->instances, trace->instance, 0700)) {
+		ret = -errno;
+		trace->instance[0] = '\0';
 		return ret;
+	}
 	ret = dir = open_directory(trace->instances, trace->instance);
 	if (dir >= 0)
 		ret = trace->pipe = open_pipe(dir);
@@ -291,9 +291,9 @@ static int open_instance(struct trace_pipe *trace)
 }
 
 /* why: what the instance failed with, 0 where the kernel is too old for one. */
-static int open_global(struct trace_pipe *trace, int tracefs, int why, char note[256],
-		       struct failure *failure)
+static int open_global(struct trace_pipe *trace, int why, char note[256], struct failure *failure)
 {
+	int tracefs = trace->tracefs;
 	char text[128];
 
 	trace->pipe = open_pipe(tracefs);
@@ -342,35 +342,43 @@ void trace_pipe_close(struct trace_pipe *trace)
 	trace->instance[0] = '\0';
 	trace->held = 0;
 	close_fd(&trace->instances);
+	close_fd(&trace->tracefs);
+}
+
+int trace_pipe_find(struct trace_pipe *trace, struct failure *failure)
+{
+	int ret;
+
+	*trace = (struct trace_pipe){
+		.pipe = -1, .instances = -1, .any_clock = trace->any_clock,
+	};
+	ret = trace->tracefs = open_tracefs(&trace->instances, failure);
+	if (ret >= 0)
+		ret = has_event(trace->tracefs, failure);
+	if (ret > 0) {
+		sweep(trace->instances);
+		choose_name(trace);
+	}
+	if (ret < 0)
+		trace_pipe_close(trace);
+	return ret < 0 ? ret : 0;
 }
 
 int trace_pipe_open(struct trace_pipe *trace, const char *marker, char note[256],
 		    struct failure *failure)
 {
-	int tracefs, ret, why = 0;
+	int ret = 0, why = 0;
 
-	*trace = (struct trace_pipe){
-		.pipe = -1, .instances = -1, .any_clock = trace->any_clock,
-	};
 	snprintf(trace->marker, sizeof(trace->marker), "%s", marker);
 	*note = '\0';
-
-	tracefs = open_tracefs(&trace->instances, failure);
-	if (tracefs < 0)
-		return tracefs;
-	ret = has_event(tracefs, failure);
-	if (ret > 0) {
-		sweep(trace->instances);
+	if (*trace->instance)
 		why = open_instance(trace);
-	}
-	if (ret == 0 || why < 0) {
-		close_fd(&trace->instances);
-		ret = open_global(trace, tracefs, why, note, failure);
-	}
-	close(tracefs);
+	if (!*trace->instance)
+		ret = open_global(trace, why, note, failure);
+	close_fd(&trace->tracefs);
 	if (ret < 0)
 		trace_pipe_close(trace);
-	return ret < 0 ? ret : 0;
+	return ret;
 }
 
 /* "CPU:1 [LOST 5 EVENTS]", between lines; "[LOST EVENTS]", where the kernel has no number, is 1. */

@@ -12,6 +12,7 @@ struct failure;
 
 struct trace_pipe {
 	int pipe;             /* trace_pipe, non-blocking: poll it; -1: not held */
+	int tracefs;          /* between find and open; else -1 */
 	int instances;        /* directory descriptor of tracefs' instances, or -1 */
 	char instance[32];    /* "xguard-PID", or empty: the global trace_pipe is read */
 	char marker[TRACE_MARKER_LEN + 1];
@@ -42,11 +43,17 @@ struct trace_line {
 int trace_line_parse(const char *record, size_t len, const char *marker, struct trace_line *line);
 
 /*
- * Get tracefs on a detached mount (fsopen, Linux 5.2; else where it is mounted), sweep instances of dead
- * xguards, make instance xguard-PID with its buffer, clock and in-kernel filter on marker, enable
- * the event in it, and open its trace_pipe. Where no instance can be had, the global trace_pipe is
- * opened, instance is empty and note says why; else note is empty. Of *trace, any_clock alone is
- * read. Returns 0, or -errno with failure filled in and nothing held.
+ * Get tracefs on a detached mount (fsopen, Linux 5.2; else where it is mounted), sweep instances of
+ * dead xguards, and choose the name of an instance that does not exist, xguard-PID; empty where the
+ * kernel cannot have one. Who must remove it learns the name before it is made. Of *trace, any_clock
+ * alone is read. Returns 0, or -errno with failure filled in and nothing held.
+ */
+int trace_pipe_find(struct trace_pipe *trace, struct failure *failure);
+
+/*
+ * Make the instance with its buffer, clock and in-kernel filter on marker, enable the event in it, and
+ * open its trace_pipe. Where no instance can be had, the global trace_pipe is opened, instance is empty
+ * and note says why; else note is empty. Returns 0, or -errno with failure filled in and nothing held.
  */
 int trace_pipe_open(struct trace_pipe *trace, const char *marker, char note[256],
 		    struct failure *failure);

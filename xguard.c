@@ -210,7 +210,12 @@ static int hear(struct run *run, const struct guardian_news *news, struct failur
 		return 0;
 	case LINK_IS_GONE:
 		fail(failure, 0, "%s", name);
-		fail_reason(failure, "the link is gone from this network namespace");
+		fail_reason(failure, news->moved ? "the link was moved to another network namespace, "
+			    "our program with it" : "the link is gone: it was deleted");
+		if (news->moved)
+			fail_next(failure, "run there (`ip netns exec NAME ...` or `nsenter -t PID -n "
+				  "...`): ip link set dev %s %s off", news->name,
+				  link && link->how.mode == XDP_MODE_GENERIC ? "xdpgeneric" : "xdpdrv");
 		break;
 	case LINK_IS_TAKEN:
 		fail(failure, 0, "%s", name);
@@ -219,6 +224,11 @@ static int hear(struct run *run, const struct guardian_news *news, struct failur
 				    news->program_id);
 		else
 			fail_reason(failure, "our program was detached by someone else");
+		break;
+	case LINKS_ARE_CLEAN:
+		fail(failure, 0, "the process that detaches has died");
+		fail_reason(failure, "its deputy has detached from every link");
+		fail_next(failure, "start xguard again to go on");
 		break;
 	}
 	if (link)

@@ -66,12 +66,13 @@ send_hex -3 "$udp" >"$work/sent"
 stop_xguard first
 is "$(hits "$work/first.out" UDP)" 3 'which goes on'
 
-# A pair that was killed has left its program: the next start replaces it.
+# All that were killed together have left their program: the next start replaces it.
 start_xguard killed -u
 id=$(program_on rx0)
-kill -KILL "$(guardian_of "$pid")" "$pid"
+guardian=$(guardian_of "$pid")
+kill -KILL "$(guardian_of "$guardian")" "$guardian" "$pid"
 stop_xguard killed 0
-is "$(program_on rx0)" "$id" 'reader and guardian both killed: their program is still there'
+is "$(program_on rx0)" "$id" 'reader, guardian and deputy killed: their program is still there'
 start_xguard next -k
 like "$work/next.err" "^xguard: rx0: removed program $id, which an xguard that was killed had left on rx0$" \
 	'the next one replaces it, and says so'
