@@ -104,12 +104,14 @@ INSTEAD void free(void *memory)
 
 INSTEAD void *calloc(size_t n, size_t size)
 {
-	void *memory;
+	struct block *memory;
 
 	if (__builtin_mul_overflow(n, size, &size))
 		size = SIZE_MAX;
 	memory = malloc(size);
-	return memory ? memset(memory, 0, size) : NULL;
+	if (memory && memory[-1].size <= LARGE) /* what is larger is new, and zero */
+		memset(memory, 0, size);
+	return memory;
 }
 
 INSTEAD void *realloc(void *memory, size_t size)

@@ -255,6 +255,9 @@ static int find_segments(struct program *program, const char *name)
 	    program->data.p_flags != (PF_R | PF_W) || program->code.p_vaddr % PAGE ||
 	    program->data.p_vaddr + program->data.p_memsz - program->code.p_vaddr > IMAGE_MAX)
 		return wrong(name, "other segments than code and data");
+	if (program->data.p_vaddr / PAGE <=
+	    (program->code.p_vaddr + program->code.p_filesz - 1) / PAGE)
+		return wrong(name, "code and data share a page");
 	program->entry = elf->e_entry;
 	return 0;
 }
