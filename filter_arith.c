@@ -141,10 +141,10 @@ static int check(struct compiler *c, int checks, int next)
 
 /* What must hold before bytes behind an IPv4 header are protocol's. */
 static int transport_checks(struct compiler *c, const struct token *token,
-				     enum protocol protocol, int checks)
+			    enum protocol protocol, int checks)
 {
 	int inner = filter_and(c, filter_protocol(c, token, protocol),
-					filter_first_fragment(c));
+			       filter_first_fragment(c));
 
 	inner = check(c, checks, inner);
 	return filter_and(c, filter_protocol(c, token, P_IP), inner);

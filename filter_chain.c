@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * protochain: whether a number is among the next-header values behind an IP header. Classic BPF needs
- * a backward jump for it; here the walk from header to header is unrolled. It goes wrong where
- * libpcap's does: behind an authentication header (RFC 4302) it goes on at that header's length,
- * counted from the IP header.
+ * protochain: whether a number is among the next-header values behind an IP header. Classic BPF
+ * needs a backward jump for it; here the walk from header to header is unrolled. It goes wrong
+ * where libpcap's does: behind an authentication header (RFC 4302) it goes on at that header's
+ * length, counted from the IP header.
  *
  * The first such test on a way walks, and leaves the values in scratch for those behind it, eight
- * bytes, the last value repeated; and whether the walk came to the frame's end too early. A test then
- * is one for a byte of a word. Bytes are stored one at a time, so that the verifier forgets what
- * they are, and goes through what follows once.
+ * bytes, the last value repeated; and whether the walk came to the frame's end too early. A test
+ * then is one for a byte of a word. Bytes are stored one at a time, so that the verifier forgets
+ * what they are, and goes through what follows once.
  *
  *	r0  the next-header value          r4  a header's length, or free
  *	r5  the frame's first byte plus the offset of the header in the IP packet

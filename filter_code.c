@@ -215,6 +215,10 @@ static void branch(struct code *code, const struct test *test, struct bpf_insn j
 	arrive(code, yes);
 	arrive(code, no);
 	next = next_test(code);
+	/*
+	 * Not where "no" leads to another test: the verifier goes straight on first, and that had better
+	 * be the way on which it has seen less of the frame. It need not go it again knowing more.
+	 */
 	if (yes == next && opposite >= 0 && no < 0) {
 		jump.code = (jump.code & ~0xf0) | opposite;
 		yes = no;

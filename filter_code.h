@@ -39,7 +39,7 @@ void filter_load_transport(struct code *code, int reg, __u32 base, __u32 offset,
 /* filter_eval.c: an arithmetic expression into r0, with scratch[depth] and up free; r4 is lost. */
 void filter_evaluate(struct code *code, int node, int depth);
 
-/* filter_chain.c: jump to to[1] if a chain of headers holds k; else go on. All registers are lost. */
+/* filter_chain.c: jump to to[1] if a chain of headers holds k; else go on. r0, r4, r5 are lost. */
 #define CHAIN_SCRATCH 14 /* the first of the two words of scratch that it takes */
 void filter_chain(struct code *code, const struct test *test);
 

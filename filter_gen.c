@@ -142,7 +142,7 @@ int filter_always(struct compiler *c, int outcome)
 }
 
 int filter_masked(struct compiler *c, enum test_kind kind, __u32 offset, int size,
-			   __u32 mask, int op, __u32 k)
+		  __u32 mask, int op, __u32 k)
 {
 	__u32 all = size >= 4 ? 0xffffffff : (1u << 8 * size) - 1;
 	struct test *test = new_test(c);
@@ -175,7 +175,7 @@ int filter_between(struct compiler *c, enum test_kind kind, __u32 offset, int si
 }
 
 int filter_compare(struct compiler *c, enum test_kind kind, __u32 offset, int size, int op,
-			    __u32 k)
+		   __u32 k)
 {
 	if (op == BPF_JGE)
 		return filter_between(c, kind, offset, size, k, 0xffffffff);
@@ -253,7 +253,7 @@ int filter_is_length(struct compiler *c)
 static int ipx(struct compiler *c)
 {
 	int raw = filter_or(c, frame(c, c->payload, 1, SAP_IPX),
-				     frame(c, c->payload, 2, 0xffff));
+			    frame(c, c->payload, 2, 0xffff));
 
 	raw = filter_or(c, snap(c, 0, ETH_IPX), raw);
 	raw = filter_and(c, filter_is_length(c), raw);
@@ -334,7 +334,7 @@ int filter_ethertype(struct compiler *c, const struct token *token, __u32 type)
 
 /* ip proto N, ip6 proto N (behind one fragment header, too), proto N: both. */
 int filter_ip_number(struct compiler *c, const struct token *token, __u32 number,
-			      enum protocol protocol)
+		     enum protocol protocol)
 {
 	int type, fragment, group;
 

@@ -13,7 +13,7 @@ enum { IP_ICMP = 1, IP_TCP = 6, IP_UDP = 17, IP_ICMP6 = 58, IP_SCTP = 132 };
 
 /* Join what is asked of the source and of the destination as a direction says. */
 static int directed(struct compiler *c, enum direction direction, int source,
-			     int destination)
+		    int destination)
 {
 	if (direction == D_AND)
 		return filter_and(c, source, destination);
@@ -61,7 +61,7 @@ int filter_host(struct compiler *c, const struct token *token, __u32 address, __
 }
 
 static int host6_at(struct compiler *c, const struct token *token, __u32 offset,
-			     const __u8 address[16], unsigned int prefix)
+		    const __u8 address[16], unsigned int prefix)
 {
 	int group = filter_ethertype(c, token, ETH_IP6);
 
@@ -80,7 +80,7 @@ static int host6_at(struct compiler *c, const struct token *token, __u32 offset,
 }
 
 int filter_host6(struct compiler *c, const struct token *token, const __u8 address[16],
-			  unsigned int prefix, struct qualifiers q)
+		 unsigned int prefix, struct qualifiers q)
 {
 	if (q.kind == T_PORT || q.kind == T_PORTRANGE || q.kind == T_PROTO ||
 	    q.kind == T_PROTOCHAIN || (q.protocol != P_DEFAULT && q.protocol != P_IP6))
@@ -106,7 +106,7 @@ static int mac_at(struct compiler *c, __u32 offset, const __u8 address[6])
 }
 
 int filter_mac(struct compiler *c, const struct token *token, const __u8 address[6],
-			struct qualifiers q)
+	       struct qualifiers q)
 {
 	if ((q.kind != T_HOST && q.kind != KIND_DEFAULT) || q.protocol != P_LINK)
 		filter_fail(c, token, "an Ethernet address needs ether host, ether src or ether "
@@ -121,7 +121,7 @@ int filter_mac(struct compiler *c, const struct token *token, const __u8 address
 }
 
 static int port_at(struct compiler *c, enum test_kind kind, __u32 offset, __u32 low,
-			    __u32 high)
+		   __u32 high)
 {
 	if (low == high)
 		return filter_compare(c, kind, offset, 2, BPF_JEQ, low);
@@ -130,7 +130,7 @@ static int port_at(struct compiler *c, enum test_kind kind, __u32 offset, __u32 
 
 /* Ports of one protocol, offset from where kind counts from to the source port. */
 static int ports_at(struct compiler *c, enum test_kind kind, __u32 offset, __u32 low,
-			     __u32 high, enum direction direction)
+		    __u32 high, enum direction direction)
 {
 	if (direction == D_SRC)
 		return port_at(c, kind, offset, low, high);
@@ -197,7 +197,7 @@ int filter_protochain(struct compiler *c, const struct token *token, __u32 numbe
 int filter_decoded(struct compiler *c, unsigned int protocol)
 {
 	int present = filter_compare(c, V_PACKET, KEY(present), 1, BPF_JSET,
-					      FIELD_PROTOCOL);
+				     FIELD_PROTOCOL);
 	int group = filter_compare(c, V_PACKET, KEY(protocol), 1, BPF_JEQ, protocol);
 
 	if (protocol == IP_ICMP)
@@ -212,7 +212,7 @@ int filter_length(struct compiler *c, int op, __u32 k)
 }
 
 static int proto_number(struct compiler *c, const struct token *token, __u32 number,
-				 enum protocol protocol)
+			enum protocol protocol)
 {
 	switch (protocol) {
 	case P_DEFAULT:
@@ -231,7 +231,7 @@ static int proto_number(struct compiler *c, const struct token *token, __u32 num
 
 /* A number: what it is, the words in front of it say. */
 int filter_number(struct compiler *c, const struct token *token, __u32 number,
-			   struct qualifiers q)
+		  struct qualifiers q)
 {
 	__u32 mask = 0xffffffff;
 

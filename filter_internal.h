@@ -63,7 +63,7 @@ struct arith {
 	int left, right;   /* A_LOAD: left is the index */
 };
 
-/* A test's op: k, the lower or the upper half of span. */
+/* A test's op: the value is k, or one of span's halves. */
 #define ANY_OF BPF_JNE
 
 /* Exits of a group of tests that lead nowhere yet: 2 * test + outcome, linked through to[]. */
@@ -81,7 +81,7 @@ struct test {
 	__u32 base;        /* V_TRANSPORT: offset of the IPv4 header */
 	__u32 mask;        /* of the value */
 	__u32 k, span;     /* what it is compared with, host byte order */
-	int left, right;   /* V_ARITH: the operands; right -1: k. V_ALWAYS: left is the outcome */
+	int left, right;   /* V_ARITH: the operands. V_ALWAYS: left is the outcome */
 	int to[2];         /* next test when it fails, when it holds; or MATCH, NO_MATCH */
 	struct exits exits[2]; /* of the group that begins here: where it fails, where it holds */
 };
@@ -94,7 +94,7 @@ struct test {
 enum link { L_ETHERNET, L_PPP, L_IP, L_UNKNOWN };
 
 struct compiler {
-	jmp_buf failed;
+	jmp_buf failed;          /* where every step goes that fails; filter.c releases all */
 	struct filter *filter;
 	int err;                 /* -EINVAL, -ENOMEM */
 	const char *text;
@@ -114,7 +114,7 @@ struct compiler {
 	int labels;              /* MPLS labels passed */
 };
 
-/* Fail with a message about a token, printf-like: *TEXT* needs no more than %s, %u, %.*s. */
+/* Fail with a message about a token (NULL: about the whole), printf-like. */
 _Noreturn void filter_fail(struct compiler *c, const struct token *token, const char *format, ...)
 	__attribute__((format(printf, 3, 4)));
 _Noreturn void filter_no_memory(struct compiler *c);
@@ -159,9 +159,9 @@ int filter_not(struct compiler *c, int a);
 void filter_finish(struct compiler *c, int group);
 int filter_always(struct compiler *c, int outcome);
 int filter_masked(struct compiler *c, enum test_kind kind, __u32 offset, int size,
-			   __u32 mask, int op, __u32 k);
+		  __u32 mask, int op, __u32 k);
 int filter_compare(struct compiler *c, enum test_kind kind, __u32 offset, int size, int op,
-			    __u32 k);
+		   __u32 k);
 int filter_between(struct compiler *c, enum test_kind kind, __u32 offset, int size, __u32 low,
 		   __u32 high);
 int filter_any_of(struct compiler *c, __u32 offset, int size, __u32 a, __u32 b, __u32 other);
@@ -170,29 +170,29 @@ int filter_is_length(struct compiler *c);
 int filter_ethertype(struct compiler *c, const struct token *token, __u32 type);
 int filter_protocol(struct compiler *c, const struct token *token, enum protocol protocol);
 int filter_ip_number(struct compiler *c, const struct token *token, __u32 number,
-			      enum protocol protocol);
+		     enum protocol protocol);
 int filter_iso(struct compiler *c, const struct token *token, __u32 number, int isis);
 
 /* filter_host.c. */
 int filter_number(struct compiler *c, const struct token *token, __u32 number,
-			   struct qualifiers q);
+		  struct qualifiers q);
 int filter_host(struct compiler *c, const struct token *token, __u32 address, __u32 mask,
-			 struct qualifiers q);
+		struct qualifiers q);
 int filter_host6(struct compiler *c, const struct token *token, const __u8 address[16],
-			  unsigned int prefix, struct qualifiers q);
+		 unsigned int prefix, struct qualifiers q);
 int filter_mac(struct compiler *c, const struct token *token, const __u8 address[6],
-			struct qualifiers q);
+	       struct qualifiers q);
 int filter_first_fragment(struct compiler *c);
 int filter_ports(struct compiler *c, const struct token *token, __u32 low, __u32 high,
-			  unsigned int protocol, enum direction direction);
+		 unsigned int protocol, enum direction direction);
 int filter_protochain(struct compiler *c, const struct token *token, __u32 number,
-			       enum protocol protocol);
+		      enum protocol protocol);
 int filter_length(struct compiler *c, int op, __u32 k);
 int filter_decoded(struct compiler *c, unsigned int protocol);
 
 /* filter_link.c: what is about the link layer, or changes where things are. */
 int filter_cast(struct compiler *c, const struct token *token, enum protocol protocol,
-			 int multicast);
+		int multicast);
 int filter_vlan(struct compiler *c, const struct token *token, const struct token *id);
 int filter_mpls(struct compiler *c, const struct token *token, const struct token *label);
 int filter_pppoes(struct compiler *c, const struct token *token, const struct token *id);

@@ -19,15 +19,15 @@ static int ip_broadcast(struct compiler *c, const struct token *token)
 {
 	__u32 destination = c->payload + c->network + 16;
 	int any = filter_or(c,
-				     filter_compare(c, V_FRAME, destination, 4, BPF_JEQ, 0),
-				     filter_compare(c, V_FRAME, destination, 4, BPF_JEQ,
-						    0xffffffff));
+			    filter_compare(c, V_FRAME, destination, 4, BPF_JEQ, 0),
+			    filter_compare(c, V_FRAME, destination, 4, BPF_JEQ,
+					   0xffffffff));
 
 	return filter_and(c, filter_ethertype(c, token, ETH_IP), any);
 }
 
 static int ip_multicast(struct compiler *c, const struct token *token,
-				 enum protocol protocol)
+			enum protocol protocol)
 {
 	__u32 header = c->payload + c->network;
 	int group = protocol == P_IP ?
@@ -40,7 +40,7 @@ static int ip_multicast(struct compiler *c, const struct token *token,
 
 /* broadcast and multicast, with ether, ip or ip6 in front of them. */
 int filter_cast(struct compiler *c, const struct token *token, enum protocol protocol,
-			 int multicast)
+		int multicast)
 {
 	int group;
 

@@ -113,7 +113,8 @@ static int parse_byte(struct compiler *c)
 	const struct token *offset = filter_need(c, T_NUMBER), *operator = c->token++;
 	__u32 at = c->link_header + offset->value, value;
 
-	if (!filter_symbol(operator, '=') && !filter_symbol(operator, '<') && !filter_symbol(operator, '>'))
+	if (!filter_symbol(operator, '=') && !filter_symbol(operator, '<') &&
+	    !filter_symbol(operator, '>'))
 		filter_fail(c, operator, "byte can be compared with =, < and >");
 	value = filter_need(c, T_NUMBER)->value;
 	if (operator->value == '=')

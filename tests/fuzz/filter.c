@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * libFuzzer target: whatever text comes in, the filter compiler ends with a message or with code that
- * keeps its promises; with FUZZ_LOAD=1 in the environment (root), the running kernel's verifier must
- * take that code, too.
+ * libFuzzer target: whatever text comes in, the filter compiler ends with a message or with code
+ * that keeps its promises; with FUZZ_LOAD=1 in the environment (root), the running kernel's verifier
+ * must take that code, too.
  *
  *	make build/tests/fuzz-filter
- *	build/tests/fuzz-filter -dict=tests/fuzz/filter.dict -max_total_time=300 DIR tests/fuzz/corpus/filter
+ *	build/tests/fuzz-filter -dict=tests/fuzz/filter.dict -max_total_time=300 DIR \
+ *		tests/fuzz/corpus/filter
  *	FUZZ_LOAD=1 build/tests/fuzz-filter ... (the same)
  *
  * The first byte of an input chooses the link and the protocol, the rest is the filter.
