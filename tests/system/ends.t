@@ -82,7 +82,6 @@ piped() {
 		("$0" -i rx0 "$@" 2>"$name.said"; echo $? >"$name.status") | eval "$reader"' \
 		"$XGUARD" "$work/$piped_name" "$piped_reader" "$@"
 	await_line "$work/$piped_name.said" '^xguard: attached'
-	guardian=$(ps -o pid= --ppid "$(pgrep -f "$XGUARD -i rx0 $*" | head -n 1)" | head -n 1 | tr -d ' ')
 }
 for trace in u k; do
 	piped $trace 'head -n 1' -$trace --interval 0.05
