@@ -106,6 +106,9 @@ frame "IPv6,20,,,,," 8100 0014 86dd 6000000000203c
 frame "IPv6,,$from6,,,,UDP" 86dd 6000000000201140 fd0000000000000000000000000000@ fd
 frame "IPv6,21,,,,," 8100 0015 86dd "5$(v6 06 | cut -c2-)" $ports
 frame "ARP,22,,,,," 8100 0016 0806 0001 0800 0604 0001 020000000001 0a0000@ 000000000000 0a0001
+frame "ARP,24,,,,," 8100 0018 0806 0001 0800 0610 0001 020000000001 0a0000@ 000000000000 0a000102
+frame "ARP,25,,,,," 8100 0019 0806 0018 0800 0804 0001 020000000001 0a0000@ 000000000000 0a000102
+frame "IPv4,26,,,,," 8100 001a 0800 "5$(v4 06 | cut -c2-)" $ports
 frame "ARP,23,,,,," 8100 0017 0806 0001 86dd 0610 0001 020000000001 0a0000@ 000000000000 0a000102
 
 # rows NAME: the last row of each flow, without times and interface.
@@ -224,7 +227,25 @@ flows_of --prefix4 8 --prefix6 16 --by dst_ip
 is "$(sed -n 's/.*dst_ip=\(.*\), hits=/\1 /p' "$work/prefix.out" | sort)" \
 	"$(printf '%s\n' '10.0.0.0/8 7' 'fd00::/16 6')" 'prefixes are for destinations as well'
 
-# --- links without an Ethernet header ----------------------------------------------------------
+# --- other links -------------------------------------------------------------------------------
+
+if ip -n "$receiver" link add br0 address 02:00:00:00:00:02 type bridge mcast_snooping 0; then
+	ip -n "$receiver" link set br0 arp off up
+	ip -n "$receiver" link set rx0 master br0
+	start_xguard_on "$receiver" br0 bridge -u --by src_ip --interval 1000
+	# Its netfilter hooks want true lengths, and a true checksum of IPv4.
+	send_hex "020000000002020000000001 0800 450000280000000040 06b57ac0a80201c0a80202 $ports 00000000" \
+		"020000000002020000000001 86dd $(v6 06 | sed s/@/01/) $ports $ports" >"$work/sent"
+	stop_xguard bridge
+	same "$work/bridge.out" - 'a bridge: its frames' <<-END
+		eth_type=IPv4, src_ip=192.168.2.1, hits=1
+		eth_type=IPv6, src_ip=fd00::1, hits=1
+	END
+else
+	skip 'no bridges'
+fi
+
+# Those without an Ethernet header.
 
 [ -c /dev/net/tun ] || { skip 'no /dev/net/tun'; done_testing; }
 quiet_namespace "$ns-tun"
