@@ -248,6 +248,17 @@ int netlink_links(int nl, int (*each)(const struct link_info *link, void *contex
 	return err;
 }
 
+int netlink_addresses(int nl, netlink_address *each, void *context, struct failure *failure)
+{
+	struct netlink_reply reply = { .address = each, .context = context };
+	struct request request;
+	int err;
+
+	request_init(&request, RTM_GETADDR, NLM_F_DUMP, 0);
+	err = talk(nl, &request, &reply);
+	return err < 0 ? fail(failure, -err, "list the addresses") : err;
+}
+
 int netlink_set_xdp(int nl, const struct link_info *link, int program_fd, int expected_fd,
 		    unsigned int flags, struct failure *failure)
 {

@@ -3,6 +3,7 @@
 #ifndef XGUARD_NETLINK_H
 #define XGUARD_NETLINK_H
 
+#include <stddef.h>
 #include <linux/types.h>
 
 struct failure;
@@ -43,6 +44,12 @@ int netlink_link(int nl, const char *name, int ifindex, struct link_info *link,
  * list is complete before the first call, so that each may use nl. */
 int netlink_links(int nl, int (*each)(const struct link_info *link, void *context), void *context,
 		  struct failure *failure);
+
+/* Call each(ifindex, address, len, context) for every address of this network namespace, in network
+ * byte order, until it returns other than 0, which is returned. Else 0, or -errno with failure
+ * filled in. each must not use nl. */
+typedef int netlink_address(int ifindex, const void *address, size_t len, void *context);
+int netlink_addresses(int nl, netlink_address *each, void *context, struct failure *failure);
 
 /*
  * Set the program of a link: program_fd, or -1 to detach. flags: XDP_FLAGS_ of linux/if_link.h, the

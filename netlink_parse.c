@@ -2,6 +2,7 @@
 #include <errno.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <linux/if_addr.h>
 #include <linux/if_link.h>
 #include <linux/netlink.h>
 #include <linux/rtnetlink.h>
@@ -203,6 +204,24 @@ int netlink_parse_link(const void *message, size_t len, struct link_info *link)
 	return 0;
 }
 
+/* struct ifaddrmsg, then attributes. Of a point-to-point link, IFA_ADDRESS is the other end's. */
+static int parse_address(struct span data, const struct netlink_reply *reply)
+{
+	struct span payload, found = { NULL, 0 };
+	struct ifaddrmsg header;
+	unsigned int type;
+	int more;
+
+	if (take(&data, &header, sizeof(header)))
+		return -EBADMSG;
+	while ((more = next_attribute(&data, &type, &payload)) > 0)
+		if (type == IFA_LOCAL || (type == IFA_ADDRESS && !found.bytes))
+			found = payload;
+	if (more < 0 || !found.bytes)
+		return more;
+	return reply->address(header.ifa_index, found.bytes, found.len, reply->context);
+}
+
 /* struct nlmsgerr, the request (its header alone where capped), then attributes. */
 static int parse_ack(const struct nlmsghdr *header, struct span payload,
 		     struct netlink_reply *reply)
@@ -251,6 +270,8 @@ int netlink_parse(const void *datagram, size_t len, struct netlink_reply *reply)
 			err = netlink_parse_link(payload.bytes, payload.len, &link);
 			if (!err)
 				err = reply->each(&link, reply->context);
+		} else if (header.nlmsg_type == RTM_NEWADDR && reply->address) {
+			err = parse_address(payload, reply);
 		}
 	}
 	return err;

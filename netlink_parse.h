@@ -15,6 +15,7 @@
 struct netlink_reply {
 	__u32 sequence;         /* of the request; messages with another one are passed over */
 	int (*each)(const struct link_info *link, void *context); /* or NULL */
+	netlink_address *address; /* or NULL */
 	void *context;
 	int done;               /* 1: acknowledged, refused, or the end of the dump */
 	int err;                /* errno, positive, of a refusal */
@@ -26,8 +27,8 @@ struct netlink_reply {
 int netlink_parse_link(const void *payload, size_t len, struct link_info *link);
 
 /*
- * One datagram of an answer. Returns 0, -EBADMSG, or what reply->each returned (other than 0 ends
- * the walk); reply->done says whether more datagrams follow.
+ * One datagram of an answer. Returns 0, -EBADMSG, or what reply->each or reply->address returned
+ * (other than 0 ends the walk); reply->done says whether more datagrams follow.
  */
 int netlink_parse(const void *datagram, size_t len, struct netlink_reply *reply);
 

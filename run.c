@@ -12,6 +12,7 @@
 
 #include "filter.h"
 #include "run.h"
+#include "ssh.h"
 
 #define SETTLE_NS 20000000 /* two reads this far apart agree: nobody writes any more */
 #define SETTLE_TRIES 50
@@ -70,6 +71,7 @@ static int look_up_links(struct run *run, struct failure *failure)
 		run->names[run->nlinks].ifindex = info.ifindex;
 		memcpy(run->names[run->nlinks].name, info.name, sizeof(info.name));
 		run->links[run->nlinks].program = -1;
+		run->links[run->nlinks].ssh_port = ssh_port_over(nl, &info);
 		run->links[run->nlinks++].info = info;
 	}
 	close(nl);
@@ -214,15 +216,24 @@ static int attach(struct run *run,
 		  void (*attached)(const struct run *run, const struct run_link *link),
 		  struct failure *failure)
 {
+	enum attach_mode mode;
 	struct run_link *link;
 	int err;
 
 	for (size_t i = 0; i < run->nlinks; i++) {
 		link = &run->links[i];
-		err = guardian_attach(&run->guardian, &link->info, link->program, run->options.mode,
+		mode = run->options.mode;
+		link->spared = mode == ATTACH_AUTO && link->ssh_port &&
+			!ssh_driver_is_quiet(&link->info);
+		if (link->spared)
+			mode = ATTACH_GENERIC;
+		err = guardian_attach(&run->guardian, &link->info, link->program, mode,
 				      &link->how, failure);
 		if (err)
 			return err;
+		if (link->spared)
+			snprintf(link->how.why_generic, sizeof(link->how.why_generic),
+				 "native mode could cut off your SSH connection");
 		link->attached = 1;
 		run->attached_at = run_now();
 		attached(run, link);

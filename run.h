@@ -21,6 +21,8 @@ struct run_link {
 	struct link_info info;
 	int program;              /* descriptor of its program; -1: not held */
 	int attached;
+	unsigned int ssh_port;    /* of the user's own SSH connection, if that comes over it; else 0 */
+	int spared;               /* 1: generic mode was taken for that connection's sake */
 	struct attach_result how;
 };
 

@@ -79,6 +79,13 @@ static void say_attached(const struct run *run, const struct run_link *link)
 	if (how->mode == XDP_MODE_GENERIC)
 		say("%s: generic mode comes after GRO: a frame may be several that arrived as one",
 		    name);
+	if (link->spared)
+		say("%s: your SSH connection comes over it, and many drivers reset the link for native "
+		    "mode; --mode native insists", name);
+	if (run->options.trace == TRACE_KERNEL && link->ssh_port &&
+	    !(run->options.filter && strstr(run->options.filter, "port")))
+		say("%s: your SSH connection comes over it: every line shown there makes more of them; "
+		    "add `not port %u`", name, link->ssh_port);
 	if (run->note[0] && link == &run->links[run->nlinks - 1])
 		say("%s", run->note);
 }

@@ -26,6 +26,16 @@ static int each(const struct link_info *link, void *context)
 	return ++*(int *)context == 100;
 }
 
+static volatile unsigned int seen;
+
+static int each_address(int ifindex, const void *address, size_t len, void *context)
+{
+	seen += ifindex;
+	for (size_t i = 0; i < len; i++)
+		seen += ((const __u8 *)address)[i];
+	return ++*(int *)context == 100;
+}
+
 static void each_news(const struct link_info *link, int gone, void *context)
 {
 	check(link);
@@ -34,7 +44,7 @@ static void each_news(const struct link_info *link, int gone, void *context)
 
 int LLVMFuzzerTestOneInput(const __u8 *data, size_t size)
 {
-	struct netlink_reply reply = { .each = each };
+	struct netlink_reply reply = { .each = each, .address = each_address };
 	struct link_info link;
 	int links = 0;
 	__u8 *bytes;

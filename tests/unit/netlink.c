@@ -362,6 +362,57 @@ static void test_dump(void)
 	is_number(netlink_parse(bytes, len, &reply), -EBADMSG, "a length that wraps");
 }
 
+static char addresses[200];
+
+static int list_address(int ifindex, const void *address, size_t n, void *context)
+{
+	(void)context;
+	snprintf(addresses + strlen(addresses), sizeof(addresses) - strlen(addresses), "%d:%zu:%d ",
+		 ifindex, n, n ? ((const unsigned char *)address)[n - 1] : -1);
+	return ifindex == 99 ? 7 : 0;
+}
+
+/* IFA_ADDRESS and IFA_LOCAL, each ending in a number; 0: left out. */
+static void add_address(int ifindex, unsigned char address, unsigned char local, size_t n)
+{
+	struct ifaddrmsg header = { .ifa_family = n == 4 ? AF_INET : AF_INET6, .ifa_index = ifindex };
+	unsigned char value[16] = { 10 };
+	size_t at = message(RTM_NEWADDR, NLM_F_MULTI, 9);
+
+	add(&header, sizeof(header));
+	value[n - 1] = address;
+	if (address)
+		attribute(IFA_ADDRESS, value, n);
+	value[n - 1] = local;
+	if (local)
+		attribute(IFA_LOCAL, value, n);
+	end_message(at);
+}
+
+static void test_addresses(void)
+{
+	struct netlink_reply reply = { .sequence = 9, .address = list_address };
+	size_t at;
+
+	len = 0;
+	add_address(1, 1, 1, 4);
+	add_address(2, 2, 0, 16);
+	add_address(3, 33, 3, 4); /* point to point: 33 is the other end */
+	add_address(4, 0, 0, 4);
+	is_number(netlink_parse(bytes, len, &reply), 0, "a datagram of addresses");
+	is_text(addresses, "1:4:1 2:16:2 3:4:3 ", "our own end of each, whatever the family");
+	add_address(99, 5, 0, 4);
+	add_address(5, 5, 0, 4);
+	is_number(netlink_parse(bytes, len, &reply), 7, "what the callback says ends it");
+	len = 0;
+	at = message(RTM_NEWADDR, NLM_F_MULTI, 9);
+	add("\2\x18\0\0", 4);
+	end_message(at);
+	is_number(netlink_parse(bytes, len, &reply), -EBADMSG, "an address message cut off");
+	reply.address = NULL;
+	is_number(netlink_parse(bytes, len, &reply), 0, "which is not looked at where nobody asks");
+}
+
 static int moved, gone_links, seen;
 
 static void note(const struct link_info *link, int gone, void *context)
@@ -395,6 +446,7 @@ int main(void)
 	test_cut_off();
 	test_ack();
 	test_dump();
+	test_addresses();
 	test_news();
 	return done();
 }
