@@ -234,7 +234,7 @@ if ip -n "$receiver" link add br0 address 02:00:00:00:00:02 type bridge mcast_sn
 	ip -n "$receiver" link set rx0 master br0
 	start_xguard_on "$receiver" br0 bridge -u --by src_ip --interval 1000
 	# Its netfilter hooks want true lengths, and a true checksum of IPv4.
-	send_hex "020000000002020000000001 0800 450000280000000040 06b57ac0a80201c0a80202 $ports 00000000" \
+	send_hex "020000000002020000000001 0800 450000280000000040 06f57cc0a80201c0a80202 $ports 00000000" \
 		"020000000002020000000001 86dd $(v6 06 | sed s/@/01/) $ports $ports" >"$work/sent"
 	stop_xguard bridge
 	same "$work/bridge.out" - 'a bridge: its frames' <<-END
