@@ -270,7 +270,8 @@ static int flatten(struct bpf_code *code, unsigned int section, size_t base, int
 	if (!section)
 		return 0;
 	bpf_elf_section(&code->elf, section, &from);
-	memcpy(code->flat + base, from.data, from.size);
+	if (from.size) /* an empty .bss has no data at all */
+		memcpy(code->flat + base, from.data, from.size);
 	for (unsigned int i = 1; i < code->elf.nsections; i++) {
 		bpf_elf_section(&code->elf, i, &table);
 		if (table.type != SHT_REL || table.info != section)
