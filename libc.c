@@ -63,7 +63,8 @@ static struct block *small_block(unsigned int log2)
 	return block;
 }
 
-INSTEAD void *malloc(size_t size)
+/* A block with room for size bytes; NULL with errno set. */
+static struct block *take(size_t size)
 {
 	unsigned int log2 = SMALLEST;
 	struct block *block;
@@ -82,6 +83,13 @@ INSTEAD void *malloc(size_t size)
 			log2++;
 		block = small_block(log2);
 	}
+	return block;
+}
+
+INSTEAD void *malloc(size_t size)
+{
+	struct block *block = take(size);
+
 	return block ? block + 1 : NULL;
 }
 
@@ -104,14 +112,16 @@ INSTEAD void free(void *memory)
 
 INSTEAD void *calloc(size_t n, size_t size)
 {
-	struct block *memory;
+	struct block *block;
 
 	if (__builtin_mul_overflow(n, size, &size))
 		size = SIZE_MAX;
-	memory = malloc(size);
-	if (memory && memory[-1].size <= LARGE) /* what is larger is new, and zero */
-		memset(memory, 0, size);
-	return memory;
+	block = take(size);
+	if (!block)
+		return NULL;
+	if (block->size <= LARGE) /* what is larger is new, and zero */
+		memset(block + 1, 0, size);
+	return block + 1;
 }
 
 INSTEAD void *realloc(void *memory, size_t size)
