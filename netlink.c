@@ -301,23 +301,28 @@ int netlink_events(int nl, netlink_news *each, void *context)
 	return n == -EAGAIN ? lost : (int)n;
 }
 
-int netlink_driver(const char *name, char driver[32])
+int netlink_ethtool(const char *name, void *command)
 {
-	struct ethtool_drvinfo info = { .cmd = ETHTOOL_GDRVINFO };
 	struct ifreq request;
 	int fd, err;
 
-	driver[0] = '\0';
 	fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_ROUTE);
 	if (fd < 0)
 		return -errno;
 	memset(&request, 0, sizeof(request));
 	snprintf(request.ifr_name, sizeof(request.ifr_name), "%s", name);
-	request.ifr_data = &info;
+	request.ifr_data = command;
 	err = ioctl(fd, SIOCETHTOOL, &request) < 0 ? -errno : 0;
 	close(fd);
-	if (!err)
-		snprintf(driver, 32, "%.31s", info.driver);
+	return err;
+}
+
+int netlink_driver(const char *name, char driver[32])
+{
+	struct ethtool_drvinfo info = { .cmd = ETHTOOL_GDRVINFO };
+	int err = netlink_ethtool(name, &info);
+
+	snprintf(driver, 32, "%.31s", err ? "" : info.driver);
 	return err;
 }
 

@@ -69,6 +69,9 @@ typedef void netlink_news(const struct link_info *link, int gone, void *context)
  */
 int netlink_events(int nl, netlink_news *each, void *context);
 
+/* An ethtool command, its struct's first member filled in. Returns 0 or -errno. */
+int netlink_ethtool(const char *name, void *command);
+
 /* The name of the driver behind a link ("virtio_net"), by an ioctl. Returns 0, or -errno and "". */
 int netlink_driver(const char *name, char driver[32]);
 

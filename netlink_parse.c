@@ -277,6 +277,28 @@ int netlink_parse(const void *datagram, size_t len, struct netlink_reply *reply)
 	return err;
 }
 
+int netlink_parse_attribute(const void *datagram, size_t len, size_t header, unsigned int type,
+			    void *value, size_t size)
+{
+	struct span data = { datagram, len }, payload, part;
+	struct nlmsghdr message;
+	unsigned int found;
+	int error, more;
+
+	if (next_message(&data, &message, &payload) <= 0)
+		return -EBADMSG;
+	if (message.nlmsg_type == NLMSG_ERROR)
+		return take(&payload, &error, sizeof(error)) || error >= 0 || error < -4095 ?
+			-EBADMSG : error;
+	more = cut(&payload, header, &part);
+	while (!more && (more = next_attribute(&payload, &found, &part)) > 0) {
+		if (found == type)
+			return take(&part, value, size);
+		more = 0;
+	}
+	return more ? more : -ENOENT;
+}
+
 int netlink_parse_news(const void *datagram, size_t len, netlink_news *each, void *context)
 {
 	struct span data = { datagram, len }, payload;

@@ -32,6 +32,13 @@ int netlink_parse_link(const void *payload, size_t len, struct link_info *link);
  */
 int netlink_parse(const void *datagram, size_t len, struct netlink_reply *reply);
 
+/*
+ * Copy an attribute out of a datagram's first message, whose payload begins with a header of so many
+ * bytes. Returns 0, -ENOENT where there is none, -EBADMSG, or -errno of the kernel's refusal.
+ */
+int netlink_parse_attribute(const void *datagram, size_t len, size_t header, unsigned int type,
+			    void *value, size_t size);
+
 /* One datagram of news about links. Returns 0 or -EBADMSG. */
 int netlink_parse_news(const void *datagram, size_t len, netlink_news *each, void *context);
 

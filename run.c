@@ -266,8 +266,7 @@ static int start_guardian(struct run *run, struct failure *failure)
 	return guardian_start(&run->guardian, &duties, failure);
 }
 
-int run_open(struct run *run, void (*attached)(const struct run *run, const struct run_link *link),
-	     struct failure *failure)
+int run_prepare(struct run *run, struct failure *failure)
 {
 	int err;
 
@@ -282,6 +281,14 @@ int run_open(struct run *run, void (*attached)(const struct run *run, const stru
 		err = load(run, failure);
 	if (!err && run->options.trace == TRACE_USERSPACE)
 		err = open_trace(run, failure);
+	return err;
+}
+
+int run_open(struct run *run, void (*attached)(const struct run *run, const struct run_link *link),
+	     struct failure *failure)
+{
+	int err = run_prepare(run, failure);
+
 	return err ? err : attach(run, attached, failure);
 }
 

@@ -59,6 +59,12 @@ __u64 run_now(void);
 void run_begin(struct run *run);
 
 /*
+ * Do what can be done without touching a link: look the links up, fork the guardian, make maps and
+ * programs, open the trace. Returns 0, or -errno with failure filled in; run_close() is due in both cases.
+ */
+int run_prepare(struct run *run, struct failure *failure);
+
+/*
  * Do all that comes before the loop: look the links up, make maps and programs, open the trace,
  * fork the guardian, attach. attached() is called after each attach. Returns 0, or -errno with
  * failure filled in; run_close() is due in both cases.

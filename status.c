@@ -164,22 +164,22 @@ int status_show(const struct options *options, const struct report *report, stru
 }
 
 /* What is left alone, and why. Returns 1 where it is xguard's, or may be. */
-static int leave(const struct link_info *link, enum owner owner, const struct holder *holder,
+static int leave(const char *name, enum owner owner, const struct holder *holder,
 		 const char *text)
 {
 	if (owner == OTHERS) {
-		say("%s: %s is not xguard's: left alone; --force takes it off", link->name, text);
+		say("%s: %s is not xguard's: left alone; --force takes it off", name, text);
 		return 0;
 	}
 	if (owner == UNKNOWN)
 		say("%s: whose %s is, is told to root only: left alone; run as root, or --force takes "
-		    "it off", link->name, text);
+		    "it off", name, text);
 	else if (holder->pid)
 		say("%s: %s is a running xguard's: left alone; end that one (kill %d), or --force "
-		    "takes it off", link->name, text, holder->pid);
+		    "takes it off", name, text, holder->pid);
 	else
 		say("%s: %s is that of an xguard which runs in another PID namespace: left alone; end "
-		    "that one, or --force takes it off", link->name, text);
+		    "that one, or --force takes it off", name, text);
 	return 1;
 }
 
@@ -209,8 +209,9 @@ static int detach_link(const struct link_info *link, void *context)
 {
 	struct walk *walk = context;
 	struct holder holder;
-	char text[160];
+	char text[160], name[64];
 
+	harmless_text(name, sizeof(name), link->name);
 	for (int mode = XDP_MODE_NATIVE; mode <= XDP_MODE_OFFLOAD; mode++) {
 		__u32 id = link->program[mode];
 		enum owner owner;
@@ -220,11 +221,11 @@ static int detach_link(const struct link_info *link, void *context)
 		owner = find_owner(link, id, &holder);
 		holder_text(id, &holder, text, sizeof(text));
 		if (owner != LEFTOVER && !walk->options->force)
-			walk->remaining += leave(link, owner, &holder, text);
+			walk->remaining += leave(name, owner, &holder, text);
 		else if (take_off(walk, link, id, &holder))
 			walk->remaining++;
 		else
-			output_format(walk->out, "%s: removed %s%s (%s mode)\n", link->name, text,
+			output_format(walk->out, "%s: removed %s%s (%s mode)\n", name, text,
 				      owner == LEFTOVER ? ", left by an xguard that was killed" : "",
 				      xdp_mode_name(mode));
 	}

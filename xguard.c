@@ -12,6 +12,7 @@
 
 #include "confine.h"
 #include "filter.h"
+#include "probe.h"
 #include "run.h"
 #include "say.h"
 #include "status.h"
@@ -452,6 +453,8 @@ static int act(struct run *run)
 		ret = status_show(options, &run->report, &run->output, &failure);
 	else if (options->action == ACTION_DETACH)
 		ret = status_detach(options, &run->output, &failure);
+	else
+		ret = probe(run, &failure);
 	if (ret < 0)
 		say_failure(&failure);
 	run->failed = ret != 0;

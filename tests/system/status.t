@@ -9,6 +9,16 @@ make_pair
 # program_on [LINK]: the id of the program that is attached to it.
 program_on() { ip -n "$receiver" link show "${1:-rx0}" | sed -n 's|.*prog/xdp id \([0-9]*\).*|\1|p'; }
 guardian_of() { ps -o pid= --ppid "$1" | tr -d ' '; }
+# kill_all NAME: of a trace reader, guardian and deputy at once.
+kill_all() {
+	kill_reader=$(cat "$work/$1.pid")
+	kill_guardian=$(guardian_of "$kill_reader")
+	kill_deputy=$(guardian_of "$kill_guardian")
+	kill -KILL "$kill_deputy" "$kill_guardian" "$kill_reader"
+	stop "$1" 0
+	wait_for 5 ended "$kill_guardian"
+	wait_for 5 ended "$kill_deputy"
+}
 # there OPTION...: xguard in the receiver's namespace; $status, $work/out, $work/err.
 there() {
 	on_receiver timeout 10 "$XGUARD" "$@" >"$work/out" 2>"$work/err" </dev/null
@@ -87,10 +97,7 @@ for how in '' '--mode generic'; do
 	start_xguard killed -k $how
 	reader=$pid
 	id=$(program_on)
-	guardian=$(guardian_of "$reader")
-	kill -KILL "$guardian" "$reader"
-	stop_xguard killed 0
-	wait_for 5 ended "$guardian"
+	kill_all killed
 	there --status
 	like "$work/out" "^rx0 +$mode +$id +xguard +[0-9a-f]+ +[0-9] s  left over; xguard --detach removes it\$" \
 		"$mode: a program that is left over"

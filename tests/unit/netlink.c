@@ -413,6 +413,41 @@ static void test_addresses(void)
 	is_number(netlink_parse(bytes, len, &reply), 0, "which is not looked at where nobody asks");
 }
 
+/* One attribute behind a header of four bytes, as generic netlink has it. */
+static void test_attribute(void)
+{
+	__u32 value = 0, header = 0x01020304;
+	__u16 narrow = 0;
+	size_t at, whole;
+
+	len = 0;
+	at = message(0x14, 0, 1);
+	add(&header, sizeof(header));
+	attribute_u32(1, 11);
+	attribute_u32(3, 33);
+	end_message(at);
+	whole = len;
+	is_number(netlink_parse_attribute(bytes, len, 4, 3, &value, 4), 0, "an attribute is found");
+	is_number(value, 33, "and its value");
+	is_number(netlink_parse_attribute(bytes, len, 4, 3, &narrow, 2), 0, "part of it, too");
+	is_number(netlink_parse_attribute(bytes, len, 4, 2, &value, 4), -ENOENT, "one is not there");
+	is_number(netlink_parse_attribute(bytes, len, 4, 3, &(__u64){ 0 }, 8), -EBADMSG,
+		  "more than it has is not to be had");
+	for (len = 0; len < whole; len++)
+		if (netlink_parse_attribute(bytes, len, 4, 3, &value, 4) != -EBADMSG)
+			break;
+	is_number(len, whole, "cut off anywhere it is bad");
+	is_number(netlink_parse_attribute(bytes, whole, 400, 3, &value, 4), -EBADMSG,
+		  "a header longer than the message is bad");
+	len = 0;
+	make_ack(-ENOENT, 0, NULL);
+	is_number(netlink_parse_attribute(bytes, len, 4, 3, &value, 4), -ENOENT, "a refusal");
+	len = 0;
+	make_ack(0, 0, NULL);
+	is_number(netlink_parse_attribute(bytes, len, 4, 3, &value, 4), -EBADMSG,
+		  "an acknowledgement has no attribute");
+}
+
 static int moved, gone_links, seen;
 
 static void note(const struct link_info *link, int gone, void *context)
@@ -447,6 +482,7 @@ int main(void)
 	test_ack();
 	test_dump();
 	test_addresses();
+	test_attribute();
 	test_news();
 	return done();
 }
