@@ -216,7 +216,8 @@ static void deputize(struct guard *guard)
 
 /*
  * Attach one link. Its answering socket comes first: who holds it has the link for itself, also
- * against another xguard that starts at the same moment.
+ * against another xguard that starts at the same moment. But the deputy comes before that: it would
+ * have the socket, too, and could still have it when the next attempt wants it.
  */
 static int attach(struct guard *guard, const struct guardian_request *request,
 		  const int fds[REQUEST_FDS], struct guardian_reply *reply)
@@ -234,12 +235,15 @@ static int attach(struct guard *guard, const struct guardian_request *request,
 	charge->program_id = request->program_id;
 	charge->up = !!(link->flags & IFF_UP);
 	memcpy(charge->name, link->name, sizeof(charge->name));
-	charge->answer = guardian_answer(request->ifindex);
-	if (charge->answer < 0)
-		return fail(&reply->failure, -charge->answer, "attach to %s", link->name);
+	charge->answer = -1;
 	guard->n++;
 	deputize(guard);
-	if (request->leftover_id)
+	err = charge->answer = guardian_answer(request->ifindex);
+	if (err < 0)
+		fail(&reply->failure, -err, "attach to %s", link->name);
+	else
+		err = 0;
+	if (!err && request->leftover_id)
 		err = guardian_take_off(guard->nl, request->ifindex, fds[1], request->leftover_id,
 					&reply->failure);
 	if (!err)
