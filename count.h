@@ -205,7 +205,8 @@ INLINE void count_missed(struct flow_slot *slot, const __u64 *word, __u64 cpu, _
 
 /*
  * Count a frame. The slots of a set are filled in the order in which they are looked at, and never
- * become empty again: behind an empty one there is nothing to find.
+ * become empty again: behind an empty one there is nothing to find. (An empty slot is the same as
+ * the key of a frame of which nothing is known: so what counts is whether it is in use.)
  */
 INLINE void count(const __u64 *word, __u64 cpu, __u64 length)
 {
@@ -218,14 +219,13 @@ INLINE void count(const __u64 *word, __u64 cpu, __u64 length)
 		slot = map_lookup(&cache, &index);
 		if (!slot)
 			break;
-		if (same(slot, word)) {
+		if (slot->count.packets && !same(slot, word))
+			continue;
+		if (slot->count.packets)
 			hit(slot, length);
-			return;
-		}
-		if (!slot->count.packets) {
+		else
 			replace(slot, word, length);
-			return;
-		}
+		return;
 	}
 	index = own;
 	if (slot)

@@ -101,7 +101,7 @@ struct frame {
 /* Does this run need the field, for its flows or for its filter? */
 INLINE int wanted(__u32 fields)
 {
-	return config.filtered || (config.by & fields);
+	return CONFIG(filtered) || (CONFIG(by) & fields);
 }
 
 INLINE __u64 two_words(__u32 first, __u32 second)
@@ -135,7 +135,7 @@ INLINE void decode_transport(struct frame *f, __u8 protocol, int later)
 	decode_protocol(f, protocol);
 	if (!wanted(FIELD_SRC_PORT | FIELD_DST_PORT) || later)
 		return;
-	if (config.filtered)
+	if (CONFIG(filtered))
 		f->p->transport = f->header - f->data;
 	if (protocol != TCP && protocol != UDP && protocol != SCTP && protocol != DCCP &&
 	    protocol != UDPLITE)
@@ -178,7 +178,7 @@ INLINE void decode_ipv4(struct frame *f)
 	if (wanted(FIELD_DST_IP))
 		f->key[2] = AT(ip->dst, 0, 4);
 	f->rest |= PRESENT(FIELD_SRC_IP | FIELD_DST_IP);
-	if (config.filtered) {
+	if (CONFIG(filtered)) {
 		f->p->chain[0] = ip->protocol;
 		f->p->chain_len = 1;
 	}
@@ -200,7 +200,7 @@ INLINE void decode_extensions(struct frame *f, __u32 next)
 
 #pragma unroll
 	for (int i = 0; i <= EXTENSIONS_MAX; i++) {
-		if (config.filtered) {
+		if (CONFIG(filtered)) {
 			f->p->chain[i] = next;
 			f->p->chain_len = i + 1;
 		}
@@ -320,14 +320,14 @@ INLINE int decode_link(struct frame *f)
 	__u8 version;
 
 	f->header = f->data;
-	if (config.link_type == LINK_ETHERNET) {
+	if (CONFIG(link_type) == LINK_ETHERNET) {
 		if ((void *)(ethernet + 1) > f->end)
 			return -1;
 		f->type = ethernet->type;
 		f->header = ethernet + 1;
 		if (f->type != TYPE_IPV4 && f->type != TYPE_IPV6)
 			decode_tags(f);
-	} else if (config.link_type == LINK_IP && f->data + 1 <= f->end) {
+	} else if (CONFIG(link_type) == LINK_IP && f->data + 1 <= f->end) {
 		version = *(__u8 *)f->data >> 4;
 		if (version != 4 && version != 6)
 			return -1;
@@ -343,7 +343,7 @@ INLINE void decode(struct frame *f)
 	if (decode_link(f))
 		return;
 	f->rest |= PRESENT(FIELD_ETH_TYPE) | (BE16(f->type) < TYPE_MIN ? 0 : AT(f->type, 0, 2));
-	if (config.filtered)
+	if (CONFIG(filtered))
 		f->p->network = f->header - f->data;
 	if (f->type == TYPE_IPV4)
 		decode_ipv4(f);

@@ -12,7 +12,7 @@
 
 #define SECTION(name) __attribute__((section(name), used))
 
-static const volatile struct config config SECTION(".rodata") = { .version = XGUARD_ABI };
+static const struct config config SECTION(".rodata") = { .version = XGUARD_ABI };
 
 /*
  * A field of config. The two instructions are a load from .rodata; the loader makes one immediate
