@@ -22,6 +22,7 @@ struct run_link {
 	int program;              /* descriptor of its program; -1: not held */
 	int attached;
 	unsigned int ssh_port;    /* of the user's own SSH connection, if that comes over it; else 0 */
+	int explained;            /* 1: frames were counted, or why not was said */
 	int spared;               /* 1: generic mode was taken for that connection's sake */
 	struct attach_result how;
 };
@@ -41,6 +42,7 @@ struct run {
 	struct guardian guardian;
 	char note[256];           /* of the kernel trace's start */
 	__u64 attached_at;        /* CLOCK_MONOTONIC nanoseconds, when the last link was attached */
+	__u64 look;               /* when to look whether nothing is counted; UINT64_MAX: never */
 	__u64 end;                /* when the loop must end; UINT64_MAX: never */
 	__u64 drain_end;          /* kernel trace: when the reading must pause, to look around */
 	__u64 ended_at;           /* when the detach was done; 0: not yet */

@@ -20,6 +20,7 @@
 #define NEVER UINT64_MAX
 #define DRAIN_NS 20000000ull /* the trace is read this often, whatever poll says of it, */
 #define BUSY_NS   1000000ull /* and so soon after lines were found, */
+#define NOTHING_NS 5000000000ull /* nothing counted for so long, though frames arrive: why? */
 #define LOOK_NS 100000000ull /* but no longer than this without a look at everything else */
 
 static volatile sig_atomic_t stops;   /* signals that ask for the end */
@@ -299,6 +300,54 @@ static int tell_so_far(struct run *run, struct failure *failure)
 	return err;
 }
 
+/* Frames arrive at a link, by its own counter, and none was counted. */
+static void explain_nothing(const struct run *run, const struct run_link *link, __u64 arrived)
+{
+	const char *name = link->info.name;
+
+	if (run->options.filter || run->options.protocol)
+		say("%s: %llu frames arrived, none matched", name, arrived);
+	else
+		say("%s: %llu frames arrived, none came by here. The usual reasons: hardware, a driver's "
+		    "offload or another program (AF_XDP, tc) takes them first, or they belong to a link "
+		    "below or above this one; try --mode %s, or that link", name, arrived,
+		    link->how.mode == XDP_MODE_GENERIC ? "native" : "generic");
+}
+
+/* Nothing counted after five seconds, and again five later. Returns 0 or -errno. */
+static int look_for_nothing(struct run *run, struct failure *failure)
+{
+	int err = run->options.trace == TRACE_KERNEL ? 0 :
+		flows_snapshot(&run->flows, &run->maps, failure);
+	int first = run->look == run->attached_at + NOTHING_NS;
+	struct report_summary summary;
+	struct run_link *link;
+	struct link_info now;
+
+	run->look = NEVER;
+	for (size_t i = 0; i < run->nlinks && !err; i++) {
+		link = &run->links[i];
+		summarize(run, i, &summary);
+		link->explained |= summary.counted.packets > 0;
+		if (link->explained || !link->attached)
+			continue;
+		if (first)
+			say("%s: nothing seen yet; what arrives is traced (ingress only), not what this "
+			    "host sends", link->info.name);
+		first = 0;
+		err = guardian_look(&run->guardian, link->info.ifindex, &now, failure);
+		if (!err && now.rx_packets > link->how.rx_packets) {
+			explain_nothing(run, link, now.rx_packets - link->how.rx_packets);
+			link->explained = 1;
+		} else {
+			run->look = run_now() + NOTHING_NS;
+		}
+		if (err == -ENODEV) /* news of that will come */
+			err = 0;
+	}
+	return err;
+}
+
 /* From the attach until something ends the run. Returns 0, or -1 with failure filled in. */
 static int loop(struct run *run, const sigset_t *caught, struct failure *failure)
 {
@@ -307,8 +356,9 @@ static int loop(struct run *run, const sigset_t *caught, struct failure *failure
 	__u64 next = run->attached_at + period, now, until;
 
 	run->end = run->options.duration ? run->attached_at + run->options.duration : NEVER;
+	run->look = run->attached_at + NOTHING_NS;
 	while (!err && !stops && !run->output.error && !enough(run)) {
-		until = run->busy ? run_now() + BUSY_NS : next;
+		until = run->busy ? run_now() + BUSY_NS : next < run->look ? next : run->look;
 		err = wait_for_something(run, caught, until < run->end ? until : run->end, failure);
 		if (err)
 			break;
@@ -320,6 +370,10 @@ static int loop(struct run *run, const sigset_t *caught, struct failure *failure
 		}
 		now = run_now();
 		if (now >= run->end)
+			break;
+		if (now >= run->look)
+			err = look_for_nothing(run, failure);
+		if (err)
 			break;
 		if (kernel)
 			err = drain(run, failure);
@@ -426,9 +480,10 @@ static int trace(struct run *run)
 		run->output.context = run;
 		report_begin(&run->report, &run->output);
 		output_flush(&run->output, &stops);
-		run->failed = loop(run, &caught, &failure) != 0;
-		if (run->failed)
+		if (loop(run, &caught, &failure)) {
 			say_failure(&failure);
+			run->failed = 1;
+		}
 		finish(run);
 	}
 	close_output(run);
