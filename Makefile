@@ -32,7 +32,7 @@ SMALL := $(call known,-fno-pie -fcf-protection=none -fno-jump-tables -fno-caller
 # For x86-64 and musl xguard is packed: half the size, and it unpacks itself when it starts (unpack.S).
 # make PACK= leaves it as it was linked.
 ifeq ($(origin PACK),undefined)
-predefined := $(shell $(CC) -dM -E -include features.h -x c /dev/null 2>/dev/null)
+predefined := $(shell $(CC) $(HEADERS) -dM -E -include features.h -x c /dev/null 2>/dev/null)
 PACK := $(if $(filter __x86_64__,$(predefined)),$(if $(filter __ILP32__ __GLIBC__,$(predefined)),,yes))
 endif
 HOSTCC ?= cc
