@@ -349,8 +349,8 @@ static int serve(struct guard *guard)
 	for (int i = kept; i < REQUEST_FDS; i++)
 		if (fds[i] >= 0)
 			close(fds[i]);
-	send(GUARDIAN_REQUESTS, &reply, sizeof(reply), MSG_NOSIGNAL);
-	return 1;
+	/* A reader that gets no answer would wait for ever. */
+	return send(GUARDIAN_REQUESTS, &reply, sizeof(reply), MSG_NOSIGNAL) >= 0;
 }
 
 /* Returns 1 when the reader has been told, or has gone; 0 when its socket has no room now. */

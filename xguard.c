@@ -518,7 +518,8 @@ static int act(struct run *run)
 	return run->failed;
 }
 
-/* A filter that does not parse is misuse: found before any privilege is needed. Returns 0 or -1. */
+/* A filter that does not parse is misuse: found before any privilege is needed. Returns the exit
+ * status where there is no filter, else 0. */
 static int compile(const struct options *options, struct filter *filter)
 {
 	struct failure failure;
@@ -532,7 +533,7 @@ static int compile(const struct options *options, struct filter *filter)
 		fail_next(&failure, "%.*s>>> %s", filter->column - 1, options->filter,
 			  options->filter + filter->column - 1);
 	say_failure(&failure);
-	return -1;
+	return err == -ENOMEM ? 1 : 2;
 }
 
 /*
@@ -565,6 +566,7 @@ int main(int argc, char **argv)
 	static struct run run;
 	struct failure failure;
 	struct filter filter;
+	int status;
 
 	hold_standard_descriptors();
 	run_begin(&run);
@@ -576,8 +578,9 @@ int main(int argc, char **argv)
 		return print(&run, NULL);
 	if (run.options.action != ACTION_TRACE && run.options.action != ACTION_DUMP)
 		return act(&run);
-	if (compile(&run.options, &filter))
-		return 2;
+	status = compile(&run.options, &filter);
+	if (status)
+		return status;
 	if (run.options.action == ACTION_DUMP)
 		return print(&run, &filter);
 	filter_free(&filter);
