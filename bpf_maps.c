@@ -15,12 +15,13 @@
 
 #define CPUS_MAX 8192 /* no kernel is built for more */
 
-#define SLOTS_MIN    256u
-#define SLOTS_MAX    4096u
-#define CACHE_TARGET (2u << 20)
-#define BUDGET_MIN   (2ull << 20)
-#define BUDGET_MAX   (32ull << 20)
-#define FLOWS_MIN    1024u
+#define SLOTS_MIN     4u /* a set of count.h */
+#define CACHE_OF_CPU  (256ull << 10)
+#define CACHE_OF_ALL  (4ull << 20)
+#define BUDGET_MIN    (2ull << 20)
+#define BUDGET_MAX    (32ull << 20)
+#define FLOWS_MIN     1024u
+#define FLOWS_DEFAULT 65536u /* one more doubling costs 1.5 ms at the start */
 
 /* What a preallocated hash takes (kernel/bpf/hashtab.c): a header, key and value an element, with
  * one spare element a CPU; a bucket an entry, rounded up to a power of two; and about a KiB. */
@@ -126,36 +127,41 @@ static unsigned long long default_budget(void)
 }
 
 /*
- * As many slots a CPU as 2 MiB hold, and as many flows behind them as the budget does. A host of
- * many possible CPUs and little memory keeps half of its budget for the flows.
+ * By default the cache has 4 MiB, or 256 KiB a CPU where that is more, but no more than half of the
+ * budget, and the second level what is left of it. Who asks for many flows wants them to be fast,
+ * too: then the cache has half as much memory as the second level, if that is more.
  */
 static void choose_sizes(struct bpf_maps *maps, unsigned int max_flows)
 {
-	unsigned long long budget = default_budget();
-	unsigned int slots = SLOTS_MAX;
+	unsigned long long budget = default_budget(), room = maps->cpus * CACHE_OF_CPU;
+	unsigned int slots = SLOTS_MIN;
 
-	while (slots > SLOTS_MIN && slots * sizeof(struct flow_slot) * maps->cpus > CACHE_TARGET)
-		slots >>= 1;
-	while (!max_flows && slots > 2 &&
-	       slots * sizeof(struct flow_slot) * maps->cpus > budget / 2)
-		slots >>= 1;
-	maps->slot_bits = __builtin_ctz(slots);
 	maps->max_flows = power_of_two_from(max_flows ? max_flows : FLOWS_MIN);
-	while (!max_flows && arrays_memory(maps) +
+	if (room < CACHE_OF_ALL)
+		room = CACHE_OF_ALL;
+	if (!max_flows && room > budget / 2)
+		room = budget / 2;
+	if (max_flows && room < flows_memory(maps->max_flows, maps->cpus) / 2)
+		room = flows_memory(maps->max_flows, maps->cpus) / 2;
+	while (slots * 2ull * sizeof(struct flow_slot) * maps->cpus <= room &&
+	       (!max_flows || slots < maps->max_flows))
+		slots *= 2;
+	maps->slot_bits = __builtin_ctz(slots);
+	while (!max_flows && maps->max_flows < FLOWS_DEFAULT && arrays_memory(maps) +
 	       flows_memory(maps->max_flows * 2, maps->cpus) <= budget)
 		maps->max_flows *= 2;
 }
 
 static int create_all(struct bpf_maps *maps, struct failure *failure)
 {
-	maps->cache = create("xg_cache", BPF_MAP_TYPE_ARRAY, sizeof(__u32),
-			     sizeof(struct flow_slot), cache_entries(maps), BPF_F_MMAPABLE, failure);
-	if (maps->cache < 0)
-		return maps->cache;
 	maps->flows = create("xg_flows", BPF_MAP_TYPE_HASH, sizeof(struct flow_key),
 			     sizeof(struct flow_count), maps->max_flows, 0, failure);
 	if (maps->flows < 0)
 		return maps->flows;
+	maps->cache = create("xg_cache", BPF_MAP_TYPE_ARRAY, sizeof(__u32),
+			     sizeof(struct flow_slot), cache_entries(maps), BPF_F_MMAPABLE, failure);
+	if (maps->cache < 0)
+		return maps->cache;
 	maps->links = create("xg_links", BPF_MAP_TYPE_ARRAY, sizeof(__u32),
 			     sizeof(struct link_count), links_entries(maps), BPF_F_MMAPABLE, failure);
 	return maps->links < 0 ? maps->links : 0;

@@ -97,7 +97,7 @@ static struct flow *find(struct flows *flows, const struct flow_key *key)
 	flow->key = *key;
 	flow->next = *bucket;
 	*bucket = flows->n++;
-	if (flows->n > flows->nbuckets)
+	if (flows->n > flows->nbuckets * 2)
 		grow(flows);
 	return flow;
 }
@@ -108,10 +108,6 @@ static void see(struct flows *flows, const struct flow_key *key, const struct fl
 
 	if (!flow)
 		return;
-	if (flow->epoch != flows->epoch) {
-		flow->epoch = flows->epoch;
-		flow->seen = (struct flow_count){ 0 };
-	}
 	flow->seen.packets += count->packets;
 	flow->seen.bytes += count->bytes;
 }
@@ -208,33 +204,36 @@ static void read_caches(struct flows *flows, const struct bpf_maps *maps)
 			see(flows, &key, &count);
 }
 
-static __u64 larger(__u64 a, __u64 b)
+/* What was seen of a flow becomes its total, unless some of it was on its way between the levels. */
+static void settle(struct flow *flow)
 {
-	return a > b ? a : b;
+	__u64 growth = flow->growth;
+
+	if (flow->seen.packets > flow->total.packets || flow->seen.bytes > flow->total.bytes)
+		growth = growth ? growth : 1;
+	if (flow->seen.packets > flow->total.packets) {
+		growth += flow->seen.packets - flow->total.packets;
+		flow->total.packets = flow->seen.packets;
+	}
+	if (flow->seen.bytes > flow->total.bytes)
+		flow->total.bytes = flow->seen.bytes;
+	flow->growth = growth < UINT32_MAX ? growth : UINT32_MAX;
+	flow->seen = (struct flow_count){ 0 };
 }
 
 int flows_snapshot(struct flows *flows, const struct bpf_maps *maps, struct failure *failure)
 {
-	struct flow *flow;
-	int err;
+	int err = read_shared(flows, maps);
 
-	flows->epoch++;
-	err = read_shared(flows, maps);
-	if (err)
-		return fail(failure, -err, "read the flow table");
-	read_caches(flows, maps);
+	if (!err)
+		read_caches(flows, maps);
 	flows->total = (struct flow_count){ 0 };
-	for (size_t i = 0; i < flows->n; i++) {
-		flow = &flows->flow[i];
-		if (flow->epoch == flows->epoch) {
-			/* Each for itself: a read between the program's two additions sees only one. */
-			flow->total.packets = larger(flow->seen.packets, flow->total.packets);
-			flow->total.bytes = larger(flow->seen.bytes, flow->total.bytes);
-		}
+	for (struct flow *flow = flows->flow; flow < flows->flow + flows->n; flow++) {
+		settle(flow);
 		flows->total.packets += flow->total.packets;
 		flows->total.bytes += flow->total.bytes;
 	}
-	return 0;
+	return err ? fail(failure, -err, "read the flow table") : 0;
 }
 
 /* -1, 0 or 1 */
@@ -257,7 +256,7 @@ int flow_key_compare(const struct flow_key *a, const struct flow_key *b)
 static int by_growth(const void *left, const void *right)
 {
 	const struct flow *a = *(struct flow *const *)left, *b = *(struct flow *const *)right;
-	int order = ORDER(b->total.packets - b->published, a->total.packets - a->published);
+	int order = ORDER(b->growth, a->growth);
 
 	return order ? order : flow_key_compare(&a->key, &b->key);
 }
@@ -268,10 +267,10 @@ long flows_publish(struct flows *flows, struct flow ***list)
 	size_t n = 0;
 
 	for (size_t i = 0; i < flows->n; i++)
-		n += flows->flow[i].total.packets != flows->flow[i].published;
+		n += flows->flow[i].growth != 0;
 	if (n > flows->list_room) {
 		free(flows->list);
-		flows->list_room = n * 2;
+		flows->list_room = n;
 		flows->list = malloc(flows->list_room * sizeof(*flows->list));
 		if (!flows->list) {
 			flows->list_room = 0;
@@ -281,13 +280,13 @@ long flows_publish(struct flows *flows, struct flow ***list)
 	n = 0;
 	for (size_t i = 0; i < flows->n; i++) {
 		flow = &flows->flow[i];
-		if (flow->total.packets != flow->published)
+		if (flow->growth)
 			flows->list[n++] = flow;
 	}
 	if (n)
 		qsort(flows->list, n, sizeof(*flows->list), by_growth);
 	for (size_t i = 0; i < n; i++)
-		flows->list[i]->published = flows->list[i]->total.packets;
+		flows->list[i]->growth = 0;
 	*list = flows->list;
 	return n;
 }

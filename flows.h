@@ -14,11 +14,12 @@ struct failure;
 struct flow {
 	struct flow_key key;          /* generation 0 */
 	struct flow_count total;      /* since the start; never goes down */
-	__u64 published;              /* total.packets when flows_publish() was last called */
-	struct flow_count seen;       /* of the snapshot under way */
-	__u32 epoch;                  /* of the snapshot that seen belongs to */
+	struct flow_count seen;       /* in the snapshot under way; else 0 */
+	__u32 growth;                 /* 0: none since flows_publish(), else packets + 1 */
 	__u32 next;                   /* of its hash bucket */
 };
+
+_Static_assert(sizeof(struct flow) == 88, "a million of them and all that belongs to them: 100 MB");
 
 struct flows {
 	struct flow *flow;            /* n flows in the order of their first sight */
@@ -27,7 +28,6 @@ struct flows {
 	__u32 *buckets;
 	size_t nbuckets;              /* a power of two */
 	__u64 seed;
-	__u32 epoch;
 	struct flow_count total;      /* sum over all flows */
 	struct flow **list;           /* of flows_publish() */
 	size_t list_room;
