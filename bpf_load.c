@@ -18,6 +18,19 @@
 #define BPF_F_XDP_HAS_FRAGS (1u << 5)
 #endif
 
+/*
+ * Where loads must be aligned (RISC-V, MIPS) the verifier takes only those that it can prove to be, as
+ * if every frame began two bytes behind a multiple of four. It is told not to: tun links have no
+ * Ethernet header, filters look at any byte, and native drivers align frames in their own ways. A load
+ * that is not aligned is made good there by the kernel or the firmware.
+ */
+#if defined(__x86_64__) || defined(__i386__) || defined(__aarch64__) || defined(__arm__) || \
+	defined(__s390x__) || defined(__powerpc__)
+#define ALIGNMENT 0
+#else
+#define ALIGNMENT BPF_F_ANY_ALIGNMENT
+#endif
+
 #define FILE_MAX  (16u << 20)
 #define LOG_FIRST (64u << 10)
 #define LOG_MAX   (16u << 20)
@@ -49,8 +62,8 @@ static int frozen_map(const void *bytes, __u32 size, struct failure *failure)
 static int hand_over(const struct bpf_code *code, __u32 flags, char *log, __u32 log_size)
 {
 	struct bpf_prog_spec spec = {
-		.name = "xguard", .type = BPF_PROG_TYPE_XDP, .flags = flags, .insns = code->insns,
-		.len = code->len, .license = code->license, .log = log, .log_size = log_size,
+		.name = "xguard", .type = BPF_PROG_TYPE_XDP, .flags = flags | ALIGNMENT,
+		.insns = code->insns, .len = code->len, .license = code->license, .log = log, .log_size = log_size,
 		.log_level = !!log,
 	};
 	int fd = -EAGAIN;
@@ -163,6 +176,8 @@ int bpf_load_program(const struct bpf_program *program, const struct bpf_maps *m
 	int fd;
 
 	fd = bpf_code_open(&code, program, maps, failure);
+	if (!fd)
+		fd = load_refuse_interpreter(failure);
 	if (!fd)
 		fd = attempt(&code, config, flags);
 	if (fd == -EINVAL && flags) {

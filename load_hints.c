@@ -141,13 +141,20 @@ static int says(const char *log, const char *text)
 	return log && strstr(log, text);
 }
 
+#define JIT_ADVICE "switch the kernel's BPF JIT on: sysctl -w net.core.bpf_jit_enable=1"
+
 /* The verifier's refusals that have a cause outside the program. Returns 1 where one is known. */
 static int refused(struct failure *failure, const char *log)
 {
 	/* "unknown func ...", "cannot use helper ..."; a call that is taken shows as "call ..." */
-	int no_printk = says(log, "func bpf_trace_printk#") || says(log, "helper bpf_trace_printk#");
+	int no_printk;
 	char missing[64];
 
+	if (says(log, "requires BPF JIT")) {
+		fail_next(failure, JIT_ADVICE);
+		return 1;
+	}
+	no_printk = says(log, "func bpf_trace_printk#") || says(log, "helper bpf_trace_printk#");
 	if (!no_printk && !says(log, "prohibited"))
 		return 0;
 	if (*missing_capabilities(missing)) {
@@ -201,3 +208,33 @@ int load_advice(struct failure *failure, const char *log)
 		other(failure, log != NULL);
 	return 0;
 }
+
+#if defined(__riscv) || defined(__aarch64__)
+/*
+ * Since Linux 6.10 these JITs make the CPU's number themselves, and the verifier leaves the helper's
+ * call to them, JIT or no JIT: the interpreter then calls what is no function. 7.2 refuses to load.
+ */
+int load_refuse_interpreter(struct failure *failure)
+{
+	int fd = open("/proc/sys/net/core/bpf_jit_enable", O_RDONLY | O_CLOEXEC);
+	char off = '1', release[65];
+
+	if (fd < 0)
+		return 0;
+	if (read(fd, &off, 1) != 1)
+		off = '1';
+	close(fd);
+	if (off != '0' || kernel_before(6, 10, release))
+		return 0;
+	fail(failure, EINVAL, "load the XDP program");
+	fail_reason(failure, "Linux %s cannot interpret it", release);
+	fail_next(failure, JIT_ADVICE);
+	return -EINVAL;
+}
+#else
+int load_refuse_interpreter(struct failure *failure)
+{
+	(void)failure;
+	return 0;
+}
+#endif

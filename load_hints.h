@@ -19,4 +19,10 @@ int memlock_raise(void);
  */
 int load_advice(struct failure *failure, const char *log);
 
+/*
+ * Is the kernel's JIT off where that would crash the machine? Returns 0, or a negative value with
+ * failure's reason and next step filled in.
+ */
+int load_refuse_interpreter(struct failure *failure);
+
 #endif
