@@ -1,9 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* Command lines, and what becomes of each: the fields that it sets, or the message. */
+#include <stdarg.h>
 #include <sys/mman.h>
 
 #include "tap.h"
 #include "../../options.c"
+#include "../../options_rows.c"
+#include "../../options_usage.c"
 #include "../../names.c"
 #include "../../failure.c"
 #include "../../output.c"
@@ -329,8 +332,8 @@ static void test_usage(void)
 	output_flush(&output, NULL);
 	ok(pread(fd, text, sizeof(text) - 1, 0) > 0, "there is a usage");
 	close(fd);
-	for (size_t i = 0; i < ROWS; i++)
-		if (rows[i].take && !strstr(text, row_text(name, &rows[i])))
+	for (size_t i = 0; i < option_count; i++)
+		if (option_rows[i].take && !strstr(text, option_text(name, &option_rows[i])))
 			missing++;
 	for (const char *line = text; *line; line += strcspn(line, "\n") + 1)
 		if (strcspn(line, "\n") > longest)
@@ -338,7 +341,7 @@ static void test_usage(void)
 	is_number(missing, 0, "every option is in the usage");
 	ok(longest <= 80, "the usage fits 80 columns (%zu)", longest);
 	ok(!strncmp(text, "usage: xguard --interface IFACE ", 32), "the usage begins as it should");
-	ok(ROWS < 64, "a bit for every row");
+	ok(option_count < 64, "a bit for every row");
 }
 
 /* The manual page, which tests run beside, knows every option, and no other one. */
@@ -353,8 +356,8 @@ static void test_manual(void)
 		return;
 	text[fread(text, 1, sizeof(text) - 1, file)] = '\0';
 	fclose(file);
-	for (size_t i = 0; i < ROWS; i++) {
-		const struct option_row *row = &rows[i];
+	for (size_t i = 0; i < option_count; i++) {
+		const struct option_row *row = &option_rows[i];
 
 		if (!row->take)
 			continue;
@@ -376,9 +379,9 @@ static void test_manual(void)
 		size_t len = strspn(at + 4, "abcdefghijklmnopqrstuvwxyz0123456789-");
 
 		long_options++;
-		for (size_t i = 0; i < ROWS; i++)
-			if (rows[i].name && strlen(rows[i].name) == len &&
-			    !strncmp(rows[i].name, at + 4, len))
+		for (size_t i = 0; i < option_count; i++)
+			if (option_rows[i].name && strlen(option_rows[i].name) == len &&
+			    !strncmp(option_rows[i].name, at + 4, len))
 				known++;
 	}
 	is_number(known, long_options, "every long option of the manual is known");

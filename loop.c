@@ -1,0 +1,279 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include <errno.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdint.h>
+#include <string.h>
+#include <time.h>
+
+#include "loop.h"
+#include "run.h"
+#include "say.h"
+#include "tell.h"
+
+#define NEVER UINT64_MAX
+#define DRAIN_NS 20000000ull /* the trace is read this often, whatever poll says of it, */
+#define BUSY_NS   1000000ull /* and so soon after lines were found, */
+#define NOTHING_NS 5000000000ull /* nothing counted for so long, though frames arrive: why? */
+#define LOOK_NS 100000000ull /* but no longer than this without a look at everything else */
+
+volatile sig_atomic_t loop_stops;
+static volatile sig_atomic_t asked;   /* SIGUSR1: the summary so far */
+
+static void on_signal(int number)
+{
+	if (number == SIGUSR1)
+		asked = 1;
+	else
+		loop_stops++;
+}
+
+void loop_catch_signals(sigset_t *caught)
+{
+	static const int numbers[] = { SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGUSR1 };
+	struct sigaction action = { .sa_handler = on_signal }, old;
+
+	signal(SIGPIPE, SIG_IGN); /* a write says EPIPE */
+	sigemptyset(caught);
+	for (size_t i = 0; i < sizeof(numbers) / sizeof(numbers[0]); i++) {
+		if (numbers[i] == SIGHUP && !sigaction(SIGHUP, NULL, &old) &&
+		    old.sa_handler == SIG_IGN)
+			continue; /* nohup(1) */
+		sigaction(numbers[i], &action, NULL);
+		sigaddset(caught, numbers[i]);
+	}
+}
+
+int loop_publish(struct run *run, struct failure *failure)
+{
+	struct flow **list;
+	__u64 now = run_now();
+	long n;
+	int err;
+
+	err = flows_snapshot(&run->flows, &run->maps, failure);
+	if (err)
+		return err;
+	run->frames = run->flows.total.packets;
+	n = flows_publish(&run->flows, &list);
+	if (n < 0)
+		return fail(failure, -n, "sort %zu flows", run->flows.n);
+	for (long i = 0; i < n; i++)
+		report_flow(&run->report, &run->output, list[i], now);
+	output_flush(&run->output, &loop_stops);
+	return 0;
+}
+
+static int enough(const struct run *run)
+{
+	if (!run->options.count)
+		return 0;
+	return (run->options.trace == TRACE_KERNEL ? run->lines : run->frames) >=
+	       run->options.count;
+}
+
+/* Kernel trace: one line that was read. A result other than 0 ends the reading. */
+static int take_line(const struct trace_line *line, void *context)
+{
+	struct run *run = context;
+	struct run_link *link = run_link_of(run, line->key.ifindex);
+
+	if (!link)
+		return 0;
+	run->lines_read[link - run->links]++;
+	if (!enough(run)) {
+		run->lines++;
+		report_packet(&run->report, &run->output, line);
+	}
+	if (run->ended_at)
+		return 0;
+	return run->output.error || loop_stops || asked || enough(run) ||
+	       run_now() >= run->drain_end;
+}
+
+/*
+ * A poll that waits costs the receiving CPU a wake-up a line, three times what printing the line
+ * does: after a drain that found lines the next one is left some time.
+ */
+int loop_drain(struct run *run, struct failure *failure)
+{
+	__u64 look = run_now() + LOOK_NS;
+	int n;
+
+	run->drain_end = look < run->end ? look : run->end;
+	n = trace_pipe_read(&run->trace, take_line, run, &run->lost_seen);
+	if (n < 0)
+		return fail(failure, -n, "read trace_pipe");
+	run->busy = n > 0;
+	output_flush(&run->output, &loop_stops);
+	return 0;
+}
+
+/* What the guardian says of a link that we trace. Returns 0, or -1: the run is over. */
+static int hear(struct run *run, const struct guardian_news *news, struct failure *failure)
+{
+	struct run_link *link = run_link_of(run, news->ifindex);
+	const char *name = link ? link->info.name : news->name;
+
+	switch (news->event) {
+	case LINK_IS_DOWN:
+		say("%s: the link went down; still attached", name);
+		return 0;
+	case LINK_IS_UP:
+		say("%s: the link is up", name);
+		return 0;
+	case LINK_IS_RENAMED:
+		say("%s: the link is now called %s; still attached", name, news->name);
+		return 0;
+	case LINK_IS_GONE:
+		fail(failure, 0, "%s", name);
+		fail_reason(failure, news->moved ? "the link was moved to another network namespace, "
+			    "our program with it" : "the link is gone: it was deleted");
+		if (news->moved)
+			fail_next(failure, "run there (`ip netns exec NAME ...` or `nsenter -t PID -n "
+				  "...`): ip link set dev %s %s off", news->name,
+				  link && link->how.mode == XDP_MODE_GENERIC ? "xdpgeneric" : "xdpdrv");
+		break;
+	case LINK_IS_TAKEN:
+		fail(failure, 0, "%s", name);
+		if (news->program_id)
+			fail_reason(failure, "another program took our place (id %u)",
+				    news->program_id);
+		else
+			fail_reason(failure, "our program was detached by someone else");
+		break;
+	case LINKS_ARE_CLEAN:
+		fail(failure, 0, "the process that detaches has died");
+		fail_reason(failure, "its deputy has detached from every link");
+		fail_next(failure, "start xguard again to go on");
+		break;
+	}
+	if (link)
+		link->attached = 0;
+	return -1;
+}
+
+static int hear_all(struct run *run, struct failure *failure)
+{
+	struct guardian_news news;
+	int got;
+
+	while ((got = guardian_news(&run->guardian, &news)) > 0)
+		if (hear(run, &news, failure))
+			return -1;
+	if (got < 0) {
+		guardian_end(&run->guardian);
+		fail(failure, 0, "the process that detaches has died");
+		fail_reason(failure, "the program stays attached");
+		return fail_next(failure, "run: ip link set dev %s xdp off, for each link; "
+				 "or start xguard on it again, which replaces it",
+				 run->links[0].info.name);
+	}
+	return 0;
+}
+
+/* Wait for the trace, the guardian, the output's reader, a signal or the time. */
+static int wait_for_something(struct run *run, const sigset_t *caught, __u64 until,
+			      struct failure *failure)
+{
+	struct pollfd fds[3] = {
+		{ .fd = run->guardian.socket, .events = POLLIN },
+		{ .fd = run->output.fd },
+		{ .fd = run->busy ? -1 : run->trace.pipe, .events = POLLIN },
+	};
+	__u64 now = run_now(), pause = until > now ? until - now : 0;
+	struct timespec timeout = { pause / 1000000000, pause % 1000000000 };
+	sigset_t old;
+	int n = 0;
+
+	sigprocmask(SIG_BLOCK, caught, &old);
+	if (!loop_stops && !asked)
+		n = ppoll(fds, 3, until == NEVER ? NULL : &timeout, &old);
+	sigprocmask(SIG_SETMASK, &old, NULL);
+	if (n <= 0)
+		return 0;
+	if (fds[1].revents & (POLLERR | POLLHUP))
+		run->output.error = run->output.error ? run->output.error : EPIPE;
+	return fds[0].revents ? hear_all(run, failure) : 0;
+}
+
+/* SIGUSR1: the summary of this moment; what is published is left to the interval. */
+static int tell_so_far(struct run *run, struct failure *failure)
+{
+	int err = run->options.trace == TRACE_KERNEL ? loop_drain(run, failure) :
+		flows_snapshot(&run->flows, &run->maps, failure);
+
+	if (!err)
+		tell_summaries(run, NULL);
+	return err;
+}
+
+/* Nothing counted after five seconds, and again five later. Returns 0 or -errno. */
+static int look_for_nothing(struct run *run, struct failure *failure)
+{
+	int err = run->options.trace == TRACE_KERNEL ? 0 :
+		flows_snapshot(&run->flows, &run->maps, failure);
+	int first = run->look == run->attached_at + NOTHING_NS;
+	struct report_summary summary;
+	struct run_link *link;
+	struct link_info now;
+
+	run->look = NEVER;
+	for (size_t i = 0; i < run->nlinks && !err; i++) {
+		link = &run->links[i];
+		tell_counts(run, i, &summary);
+		link->explained |= summary.counted.packets > 0;
+		if (link->explained || !link->attached)
+			continue;
+		if (first)
+			say("%s: nothing seen yet; what arrives is traced (ingress only), not what this "
+			    "host sends", link->info.name);
+		first = 0;
+		err = guardian_look(&run->guardian, link->info.ifindex, &now, failure);
+		if (!err && now.rx_packets > link->how.rx_packets) {
+			tell_nothing(run, link, now.rx_packets - link->how.rx_packets);
+			link->explained = 1;
+		} else {
+			run->look = run_now() + NOTHING_NS;
+		}
+		if (err == -ENODEV) /* news of that will come */
+			err = 0;
+	}
+	return err;
+}
+
+int loop(struct run *run, const sigset_t *caught, struct failure *failure)
+{
+	int kernel = run->options.trace == TRACE_KERNEL, err = 0;
+	__u64 period = kernel ? DRAIN_NS : run->options.interval;
+	__u64 next = run->attached_at + period, now, until;
+
+	run->end = run->options.duration ? run->attached_at + run->options.duration : NEVER;
+	run->look = run->attached_at + NOTHING_NS;
+	while (!err && !loop_stops && !run->output.error && !enough(run)) {
+		until = run->busy ? run_now() + BUSY_NS : next < run->look ? next : run->look;
+		err = wait_for_something(run, caught, until < run->end ? until : run->end, failure);
+		if (err)
+			break;
+		if (asked) {
+			asked = 0;
+			err = tell_so_far(run, failure);
+			if (err)
+				break;
+		}
+		now = run_now();
+		if (now >= run->end)
+			break;
+		if (now >= run->look)
+			err = look_for_nothing(run, failure);
+		if (err)
+			break;
+		if (kernel)
+			err = loop_drain(run, failure);
+		else if (now >= next)
+			err = loop_publish(run, failure);
+		if (now >= next)
+			next += ((now - next) / period + 1) * period;
+	}
+	return err;
+}

@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* From the attach until something ends the run. */
+#ifndef XGUARD_LOOP_H
+#define XGUARD_LOOP_H
+
+#include <signal.h>
+
+struct failure;
+struct run;
+
+/* How many signals have asked for the end. */
+extern volatile sig_atomic_t loop_stops;
+
+/* Let SIGINT, SIGTERM, SIGHUP, SIGQUIT (the end) and SIGUSR1 (the summary so far) be counted, not
+ * obeyed; caught becomes those. A SIGHUP that is ignored stays so. */
+void loop_catch_signals(sigset_t *caught);
+
+/* Wait and write until something ends the run. Returns 0, or a negative value with failure filled
+ * in. */
+int loop(struct run *run, const sigset_t *caught, struct failure *failure);
+
+/* Userspace trace: read the maps, write what grew. Returns 0, or -errno with failure filled in. */
+int loop_publish(struct run *run, struct failure *failure);
+
+/* Kernel trace: read and write what there is. Returns 0, or -errno with failure filled in. */
+int loop_drain(struct run *run, struct failure *failure);
+
+#endif
