@@ -79,6 +79,12 @@ int memlock_raise(void)
 	return 0;
 }
 
+int load_refuse_interpreter(struct failure *failure)
+{
+	(void)failure;
+	return 0;
+}
+
 int load_advice(struct failure *failure, const char *log)
 {
 	fail_next(failure, "advice");
