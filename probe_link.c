@@ -191,8 +191,9 @@ int probe_link(struct output *out, struct guardian *guardian, const struct link_
 		bad &= try_attach(out, guardian, link, program, ATTACH_GENERIC, "generic XDP") != 0;
 	} else {
 		say_native(out, link, known, features);
-		row(out, link, "generic XDP", "yes", occupied ? "not tried, the place is taken" :
-		    "not tried, since that turns LRO off for good", NULL);
+		row(out, link, "generic XDP", "yes", occupied ? "not tried: the place is taken" :
+		    program < 0 ? "not tried: there is no program to try with" :
+		    "not tried: that would turn LRO off for good", NULL);
 	}
 	if (features & NETDEV_XDP_ACT_RX_SG)
 		row(out, link, "long frames", "yes", "in native mode", NULL);

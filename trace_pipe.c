@@ -18,6 +18,7 @@
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/utsname.h>
+#include <linux/capability.h>
 #include <linux/mount.h>
 
 #include "failure.h"
@@ -105,6 +106,14 @@ static int explain(struct failure *failure, int err)
 	return -err;
 }
 
+static int holds(int capability)
+{
+	struct __user_cap_header_struct header = { _LINUX_CAPABILITY_VERSION_3, 0 };
+	struct __user_cap_data_struct data[2];
+
+	return !syscall(SYS_capget, &header, data) && data[0].effective >> capability & 1;
+}
+
 /* Why there is no way into tracefs at all. */
 static int no_tracefs(int err, struct failure *failure)
 {
@@ -112,9 +121,13 @@ static int no_tracefs(int err, struct failure *failure)
 	switch (err) {
 	case EPERM:
 	case ENOSYS: /* before 5.2, or filtered by seccomp */
-		return fail_next(failure,
-				 "run as root, or with CAP_SYS_ADMIN and CAP_DAC_OVERRIDE; or "
-				 "mount tracefs on /sys/kernel/tracing first");
+		if (holds(CAP_SYS_ADMIN))
+			return fail_next(failure, "mount tracefs on /sys/kernel/tracing first; in a "
+					 "user namespace or a container with a seccomp filter, run "
+					 "xguard as root of the host instead");
+		return fail_next(failure, "run as root, or with CAP_SYS_ADMIN%s; or mount tracefs on "
+				 "/sys/kernel/tracing first", holds(CAP_DAC_OVERRIDE) ? "" :
+				 " and CAP_DAC_OVERRIDE");
 	case ENODEV:
 		fail_reason(failure, "no tracefs in this kernel (built without CONFIG_TRACING)");
 		return fail_next(failure, NO_TRACE "; use --userspace-trace");

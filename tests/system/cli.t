@@ -115,6 +115,14 @@ caps bpf,perfmon
 says 1 'CAP_NET_ADMIN missing' -i rx0 -u
 caps bpf,perfmon,net_admin
 says 0 '^xguard: attached to rx0' -i rx0 -u --duration 0.01
+says 1 'run as root, or with CAP_SYS_ADMIN and CAP_DAC_OVERRIDE; or mount tracefs' -i rx0 -k
+caps bpf,perfmon,net_admin,dac_override
+says 1 'run as root, or with CAP_SYS_ADMIN; or mount tracefs' -i rx0 -k
+caps bpf,perfmon,net_admin,sys_admin
+says 1 'run as root, or add CAP_DAC_OVERRIDE' -i rx0 -k
+inside="$plain unshare --user --map-root-user"
+says 1 'a user namespace has no say over bpf\(2\): run xguard as root of the host' -i rx0 -u
+says 1 'in a user namespace or a container with a seccomp filter, run xguard as root of the host' -i rx0 -k
 caps bpf,perfmon,net_admin,sys_admin,dac_override
 says 0 '^xguard: attached to rx0' -i rx0 -k --duration 0.01
 ok 'nothing is left' has_no_program "$receiver" rx0

@@ -174,5 +174,22 @@ for lacking in bpf perfmon net_admin; do
 	is "$status" 1 "without $lacking: the status is 1"
 	row 'userspace trace' "no: .*: CAP_$(echo "$lacking" | tr a-z A-Z) missing"
 done
+inside='unshare --user --map-root-user'
+probe -i rx0
+is "$status" 1 'in a user namespace: the status is 1'
+row CAP_BPF yes
+next 'userspace trace' 'a user namespace has no say over bpf\(2\): run xguard as root of the host .*'
+row 'rx0: generic XDP' 'yes: not tried: there is no program to try with$'
 ok 'nothing is left' has_no_program "$receiver" rx0
+
+# --- killed at some moment ---------------------------------------------------------------------------
+
+XGUARD=$TESTS/../../xguard
+for delay in 00 01 02 03 05 07 10 13 16 20 25 30; do
+	start killed ip netns exec "$receiver" "$XGUARD" --probe -i rx0
+	sleep "0.0$delay"
+	kill -KILL "$pid"
+	stop killed 0
+done
+ok 'a probe that is killed leaves nothing' wait_for 2 has_no_program "$receiver" rx0
 done_testing
