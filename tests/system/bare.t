@@ -24,7 +24,7 @@ for trace in u k; do
 	send_hex -3 "$udp" >"$work/sent"
 	stop $trace 0
 	is "$status" 0 "-$trace: the status is 0"
-	grep -E 'open|creat\(' "$work/$trace.strace" | grep -v '"/\(proc\|sys\)/' | grep -v 'open[^(]*([0-9]' \
+	grep -E ' (open|openat|openat2|creat)\(' "$work/$trace.strace" | grep -v '"/\(proc\|sys\)/' | grep -v 'open[^(]*([0-9]' \
 		>"$work/opened"
 	is "$(cat "$work/opened")" '' 'no file is opened but under /proc and /sys'
 	is "$(grep -c execve "$work/$trace.strace")" 1 'no other program is started'
