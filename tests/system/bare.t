@@ -24,8 +24,8 @@ for trace in u k; do
 	send_hex -3 "$udp" >"$work/sent"
 	stop $trace 0
 	is "$status" 0 "-$trace: the status is 0"
-	grep -E ' (open|openat|openat2|creat)\(' "$work/$trace.strace" | grep -v '"/\(proc\|sys\)/' | grep -v 'open[^(]*([0-9]' \
-		>"$work/opened"
+	grep -E ' (open|openat|openat2|creat)\(' "$work/$trace.strace" |
+		grep -v '"/\(proc\|sys\)/' | grep -v 'open[^(]*([0-9]' >"$work/opened"
 	is "$(cat "$work/opened")" '' 'no file is opened but under /proc and /sys'
 	is "$(grep -c execve "$work/$trace.strace")" 1 'no other program is started'
 	within "$(grep -Ec ' (clone|clone3|fork|vfork)\(' "$work/$trace.strace")" 2 3 \
