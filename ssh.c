@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include <arpa/inet.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -8,14 +7,11 @@
 #include <unistd.h>
 #include <linux/if.h>
 
+#include "environment.h"
 #include "failure.h"
-#include "holder.h"
 #include "ssh.h"
 
-#define ANCESTORS_MAX 64 /* a /proc of another PID namespace may go round in circles */
 #define STACKED_MAX   8  /* links on top of each other */
-
-static const char variable[] = "SSH_CONNECTION=";
 
 /* The server's end of a connection. */
 struct server {
@@ -24,62 +20,6 @@ struct server {
 	unsigned int port;
 	char link[16];           /* of a link-local address: its link; else empty */
 };
-
-/* The variable's value in a process's environment. Returns 1, 0 where it is not there, or -1. */
-static int read_environment(pid_t pid, char *value, size_t size)
-{
-	const size_t whole = sizeof(variable) - 1;
-	size_t matched = 0, len = 0; /* whole + 1: it is another variable */
-	char buffer[1024];
-	ssize_t n = -1;
-	int fd, found = 0;
-
-	snprintf(buffer, sizeof(buffer), "/proc/%d/environ", pid);
-	fd = open(buffer, O_RDONLY | O_CLOEXEC);
-	while (fd >= 0 && !found && (n = read(fd, buffer, sizeof(buffer))) > 0) {
-		for (ssize_t i = 0; i < n && !found; i++) {
-			if (!buffer[i]) {
-				found = matched == whole;
-				matched = 0;
-			} else if (matched == whole) {
-				value[len] = buffer[i];
-				len += len < size - 1;
-			} else {
-				matched = matched < whole && buffer[i] == variable[matched] ?
-					matched + 1 : whole + 1;
-			}
-		}
-	}
-	value[len] = '\0';
-	if (fd >= 0)
-		close(fd);
-	return n < 0 ? -1 : found;
-}
-
-/* Our own, else the nearest ancestor's. Returns 1, 0: nobody has it, -1: that cannot be told. */
-static int find_variable(char *value, size_t size)
-{
-	const char *own = getenv("SSH_CONNECTION");
-	int found, hidden = 0;
-	pid_t pid = getpid();
-
-	if (own) {
-		snprintf(value, size, "%s", own);
-		return 1;
-	}
-	for (int i = 0; i < ANCESTORS_MAX; i++) {
-		pid_t parent = holder_parent(pid);
-
-		if (parent <= 0) /* of another PID namespace, unless it is init's, or no /proc tells */
-			return hidden || pid != 1 ? -1 : 0;
-		pid = parent;
-		found = read_environment(pid, value, size);
-		if (found > 0)
-			return 1;
-		hidden |= found;
-	}
-	return hidden;
-}
 
 /* "CLIENT PORT SERVER PORT", the address perhaps with "%LINK". Returns 0, or -1. */
 static int parse(char *value, struct server *server)
@@ -176,7 +116,7 @@ unsigned int ssh_port_over(int nl, const struct link_info *link)
 {
 	struct server server = { .len = 0 };
 	char value[160];
-	int found = find_variable(value, sizeof(value));
+	int found = environment_find("SSH_CONNECTION", value, sizeof(value));
 
 	if (link->flags & IFF_LOOPBACK)
 		return 0;
