@@ -40,7 +40,7 @@ OBJCOPY ?= $(CROSS_COMPILE)objcopy
 XLDFLAGS := $(STATIC) -no-pie -Wl,--gc-sections -Wl,--build-id=none -Wl,-z,norelro -Wl,-z,noseparate-code \
 	-Wl,-z,common-page-size=64 -Wno-unused-command-line-argument
 
-SRCS := xguard.c loop.c tell.c status.c probe.c probe_link.c run.c options.c options_rows.c options_usage.c report.c output.c names.c flows.c trace_pipe.c trace_line.c guardian.c hints.c \
+SRCS := xguard.c loop.c tell.c status.c probe.c probe_link.c run.c options.c options_rows.c options_usage.c report.c metrics.c serve.c http.c output.c names.c flows.c trace_pipe.c trace_line.c guardian.c hints.c \
 	filter.c filter_lex.c filter_names.c filter_parse.c filter_id.c filter_gen.c filter_host.c filter_link.c \
 	filter_arith.c filter_flow.c filter_code.c filter_eval.c filter_chain.c filter_dump.c \
 	bpf_load.c bpf_code.c bpf_maps.c load_hints.c bpf_elf.c bpf.c netlink.c netlink_parse.c \
@@ -51,7 +51,7 @@ UNITS := $(patsubst tests/unit/%.c,$(B)/tests/%.t,$(wildcard tests/unit/*.c))
 SANITIZED := $(UNITS:%.t=%.sanitized.t)
 SYSTEM := $(wildcard tests/system/*.t)
 TOOLS := $(B)/tests/send $(B)/tests/generate $(B)/tests/make-capture $(B)/tests/filter-count \
-	$(B)/tests/hold-link $(B)/tests/tun
+	$(B)/tests/hold-link $(B)/tests/tun $(B)/tests/measure
 PROVE := prove --timer -e 'timeout --foreground -k 10 300'
 
 Q := $(if $(V),,@)
@@ -115,6 +115,12 @@ $(TOOLS): $(B)/tests/%: $(B)/tests/%.o
 	$(Q)$(CC) $(CFLAGS) $(XLDFLAGS) $(LDFLAGS) -o $@ $^ -lm $(LIBS)
 $(B)/tests/generate: $(B)/tests/traffic.o $(B)/bpf.o
 $(B)/tests/hold-link: $(B)/bpf.o
+$(B)/tests/measure: $(patsubst %,$(B)/%.o,bpf bpf_load bpf_code bpf_maps bpf_elf load_hints netlink \
+	netlink_parse failure)
+
+# The same program, but one that asks a full hash for room each time, as a plain one would.
+$(B)/tests/plain-hash.o: xdp_prog.c $(B)/xdp_prog.o
+	$(Q)$(CLANG) -target $(BPF_TARGET) -mcpu=v2 $(BPF_CFLAGS) $(HOST_HEADERS) -DRETRY=1 -c -o $@ $<
 $(B)/tests/filter-count: $(filter-out $(B)/xguard.o $(B)/run.o $(B)/probe.o,$(OBJS))
 
 include checks.mk
@@ -133,7 +139,7 @@ check-kernels: xguard $(TOOLS)
 demo: xguard
 	$(Q)tests/demo
 
-bench: xguard $(TOOLS)
+bench: xguard $(TOOLS) $(B)/tests/plain-hash.o
 	$(Q)tests/bench $(if $(V),--csv)
 
 install: xguard

@@ -2,7 +2,7 @@
 /*
  * A traffic generator: about two million frames a second onto a veth link, each counted.
  *
- *	generate [OPTION...] LINK
+ *	generate [OPTION...] LINK...
  *
  *	--count N          frames to send (default 1000000), to the frame
  *	--seconds S        send for so many seconds (decimal) instead
@@ -21,6 +21,7 @@
  *	--cpu N            run on this CPU
  *	--seed N           of the draws (default 1): equal seeds send equal frames
  *	--per-source FILE  write "ADDRESS FRAMES BYTES" a line for each source that sent
+ *	--rounds N         send onto each LINK in turn, N times: a line for each (no --per-source)
  *
  * prints, when done or interrupted,
  *
@@ -72,8 +73,9 @@ struct state {
 
 struct generator {
 	struct traffic traffic;
-	const char *link;
+	const char *link;              /* that is sent onto now */
 	int ifindex;
+	unsigned int rounds;
 	double seconds;                /* 0: until count is reached */
 	__u64 rate;
 	unsigned int batch;
@@ -85,12 +87,13 @@ struct generator {
 	int socket;                    /* at a rate */
 };
 
-static volatile sig_atomic_t stopped;
+static volatile sig_atomic_t stopped;     /* this link's time is up, or the user's signal came */
+static volatile sig_atomic_t interrupted;
 
 static void stop(int signal)
 {
-	(void)signal;
 	stopped = 1;
+	interrupted |= signal != SIGALRM;
 }
 
 __attribute__((format(printf, 1, 2), noreturn))
@@ -394,7 +397,8 @@ static const struct option options[] = {
 	{"sources", 1, NULL, 'n'}, {"order", 1, NULL, 'o'}, {"source", 1, NULL, 's'},
 	{"destination", 1, NULL, 'd'}, {"mac", 1, NULL, 'm'}, {"protocol", 1, NULL, 'p'},
 	{"size", 1, NULL, 'l'}, {"batch", 1, NULL, 'b'}, {"cpu", 1, NULL, 'C'},
-	{"seed", 1, NULL, 'e'}, {"per-source", 1, NULL, 'f'}, {NULL, 0, NULL, 0},
+	{"seed", 1, NULL, 'e'}, {"per-source", 1, NULL, 'f'}, {"rounds", 1, NULL, 'R'},
+	{NULL, 0, NULL, 0},
 };
 
 /* Take one option; the destination's text is looked at when its family is known. */
@@ -418,6 +422,7 @@ static void take(struct generator *g, int option, char *value, const char **dest
 	case 'C': g->cpu = (int)number("cpu", value, 0, CPU_SETSIZE - 1); break;
 	case 'e': g->traffic.seed = number("seed", value, 0, ~0ull); break;
 	case 'f': g->per_source = value; break;
+	case 'R': g->rounds = (unsigned int)number("rounds", value, 1, 1000000); break;
 	default: exit(2);
 	}
 }
@@ -431,11 +436,10 @@ static void parse(struct generator *g, int argc, char **argv)
 	parse_mac(g, "02:00:00:00:00:99");
 	while ((option = getopt_long(argc, argv, "", options, NULL)) != -1)
 		take(g, option, optarg, &destination);
-	if (optind + 1 != argc) {
-		fprintf(stderr, "usage: generate [OPTION...] LINK\n");
+	if (optind == argc) {
+		fprintf(stderr, "usage: generate [OPTION...] LINK...\n");
 		exit(2);
 	}
-	g->link = argv[optind];
 	if (!destination)
 		destination = g->traffic.family == AF_INET ? "192.0.2.1" : "2001:db8::1";
 	if (inet_pton(g->traffic.family, destination, g->traffic.destination) != 1)
@@ -446,27 +450,59 @@ static void parse(struct generator *g, int argc, char **argv)
 		misuse("size", "below 74 with TCP over IPv6");
 }
 
-static void prepare(struct generator *g)
+static void prepare(struct generator *g, int *sequence, int *state)
 {
-	int sequence, state;
 	cpu_set_t cpus;
 
-	g->ifindex = (int)if_nametoindex(g->link);
-	if (!g->ifindex)
-		die("%s: %s", g->link, strerror(errno));
 	CPU_ZERO(&cpus);
 	CPU_SET(g->cpu < 0 ? 0 : g->cpu, &cpus);
 	if (g->cpu >= 0 && sched_setaffinity(0, sizeof(cpus), &cpus))
 		die("CPU %d: %s", g->cpu, strerror(errno));
 	traffic_build_frame(&g->traffic);
 	g->traffic.length = traffic_sequence_length(&g->traffic);
-	g->traffic.sequence = make_array(&sequence, g->traffic.length, sizeof(*g->traffic.sequence));
-	g->state = make_array(&state, 1, sizeof(*g->state));
+	g->traffic.sequence = make_array(sequence, g->traffic.length, sizeof(*g->traffic.sequence));
+	g->state = make_array(state, 1, sizeof(*g->state));
 	traffic_fill(&g->traffic);
+}
+
+/* Send onto one link, and say what came of it. Returns how many frames were lost. */
+static __u64 send_onto(struct generator *g, const char *link, int sequence, int state)
+{
+	__u64 before, start, elapsed, sent, lost;
+	FILE *file = NULL;
+	__u32 sources;
+
+	g->link = link;
+	g->ifindex = (int)if_nametoindex(link);
+	if (!g->ifindex)
+		die("%s: %s", link, strerror(errno));
+	if (g->per_source && !(file = fopen(g->per_source, "w")))
+		die("%s: %s", g->per_source, strerror(errno));
 	if (g->rate)
 		g->socket = open_socket(g);
 	else
 		g->program = load_program(g, sequence, state);
+	g->state->sent = 0;
+	before = link_counter(g, "tx_packets");
+	start = now();
+	run(g);
+	elapsed = now() - start;
+	close(g->rate ? g->socket : g->program);
+	sent = g->state->sent;
+	lost = count_lost(g, sent, before);
+	sources = traffic_count(&g->traffic, sent, file);
+	if (file && fclose(file))
+		die("%s: %s", g->per_source, strerror(errno));
+	if (g->rounds)
+		printf("link=%s ", link);
+	printf("frames=%llu bytes=%llu sources=%u lost=%llu milliseconds=%llu rate=%llu\n", sent,
+	       sent * g->traffic.size, sources, lost, elapsed / 1000000,
+	       (__u64)((double)sent * 1e9 / (double)(elapsed ? elapsed : 1)));
+	fflush(stdout);
+	if (lost > sent / 2)
+		fprintf(stderr, "generate: most did not arrive: the other end of %s needs an XDP program "
+			"in native mode, or GRO on\n", link);
+	return lost;
 }
 
 int main(int argc, char **argv)
@@ -479,32 +515,18 @@ int main(int argc, char **argv)
 		.batch = 64, .cpu = -1,
 	};
 	struct sigaction action = {.sa_handler = stop};
-	__u64 before, start, elapsed, sent, lost;
-	FILE *file = NULL;
-	__u32 sources;
+	int sequence, state;
+	__u64 lost = 0;
 
 	parse(&g, argc, argv);
-	prepare(&g);
-	if (g.per_source && !(file = fopen(g.per_source, "w")))
-		die("%s: %s", g.per_source, strerror(errno));
+	prepare(&g, &sequence, &state);
 	sigaction(SIGINT, &action, NULL);
 	sigaction(SIGTERM, &action, NULL);
 	sigaction(SIGALRM, &action, NULL);
-
-	before = link_counter(&g, "tx_packets");
-	start = now();
-	run(&g);
-	elapsed = now() - start;
-	sent = g.state->sent;
-	lost = count_lost(&g, sent, before);
-	sources = traffic_count(&g.traffic, sent, file);
-	if (file && fclose(file))
-		die("%s: %s", g.per_source, strerror(errno));
-	printf("frames=%llu bytes=%llu sources=%u lost=%llu milliseconds=%llu rate=%llu\n", sent,
-	       sent * g.traffic.size, sources, lost, elapsed / 1000000,
-	       (__u64)((double)sent * 1e9 / (double)(elapsed ? elapsed : 1)));
-	if (lost > sent / 2)
-		fprintf(stderr, "generate: most did not arrive: the other end of %s needs an XDP program "
-			"in native mode, or GRO on\n", g.link);
+	for (unsigned int round = 0; round < (g.rounds ? g.rounds : 1); round++)
+		for (int i = optind; i < argc && !interrupted; i++) {
+			stopped = 0;
+			lost += send_onto(&g, argv[i], sequence, state);
+		}
 	return lost ? 3 : 0;
 }
