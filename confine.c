@@ -38,7 +38,8 @@
 #elif defined(__s390x__)
 #define ARCHITECTURE AUDIT_ARCH_S390X
 #elif defined(__powerpc64__)
-#define ARCHITECTURE (__BYTE_ORDER__ == __ORDER_BIG_ENDIAN__ ? AUDIT_ARCH_PPC64 : AUDIT_ARCH_PPC64LE)
+#define ARCHITECTURE \
+	(__BYTE_ORDER__ == __ORDER_BIG_ENDIAN__ ? AUDIT_ARCH_PPC64 : AUDIT_ARCH_PPC64LE)
 #elif defined(__mips__) && _MIPS_SIM == _ABIO32
 #define ARCHITECTURE (__BYTE_ORDER__ == __ORDER_BIG_ENDIAN__ ? AUDIT_ARCH_MIPS : AUDIT_ARCH_MIPSEL)
 #elif defined(__mips__) && _MIPS_SIM == _ABI64
@@ -222,7 +223,7 @@ void confine(int map, unsigned int needs, char *note, size_t size)
 	if (err)
 		snprintf(note, size, "the reader keeps its capabilities: %s", strerror(-err));
 	else if (!ARCHITECTURE)
-		snprintf(note, size, "no seccomp filter: the calls of this architecture are not known");
+		snprintf(note, size, "no seccomp filter: this architecture's calls are not known");
 	else if ((err = filter_calls(needs)))
 		snprintf(note, size, "no seccomp filter: %s", strerror(-err));
 }

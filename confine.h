@@ -20,12 +20,13 @@ __u64 confine_capabilities(void);
 int confine_keep(__u64 capabilities);
 
 /*
- * For the reader, once everything is open and attached. It keeps no capability but the one that this
- * kernel still wants for a lookup in map (before Linux 5.19), gains none any more, and a seccomp
- * filter lets through the calls that the loop, the end and needs take; bpf(2) for lookups alone. Any
- * other call fails with EPERM: what the program can do without must not end a trace, and whoever
- * has taken the process over gets no more out of it. A call of a foreign architecture can only be
- * that, and kills. Where something cannot be had, the rest still is; note says what, else it is empty.
+ * For the reader, once everything is open and attached. It keeps no capability but the one that
+ * this kernel still wants for a lookup in map (before Linux 5.19), gains none any more, and a
+ * seccomp filter lets through the calls that the loop, the end and needs take; bpf(2) for lookups
+ * alone. Any other call fails with EPERM: what the program can do without must not end a trace,
+ * and whoever has taken the process over gets no more out of it. A call of a foreign architecture
+ * can only be that, and kills. Where something cannot be had, the rest still is; note says what,
+ * else it is empty.
  */
 void confine(int map, unsigned int needs, char *note, size_t size);
 

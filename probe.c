@@ -25,7 +25,8 @@ enum { NET_ADMIN = 12, SYS_ADMIN = 21, PERFMON = 38, BPF = 39, DAC_OVERRIDE = 1 
 void probe_row(struct output *out, const char *name, const char *answer, const char *meaning,
 	       const char *next)
 {
-	output_format(out, "%-22s %s%s%s\n", name, answer, *answer && *meaning ? ": " : "", meaning);
+	output_format(out, "%-22s %s%s%s\n", name, answer, *answer && *meaning ? ": " : "",
+		      meaning);
 	if (next && *next)
 		output_format(out, "%-22s %s\n", "", next);
 }
@@ -58,7 +59,8 @@ static void say_capabilities(struct output *out)
 		else if (split && (old || held >> SYS_ADMIN & 1))
 			probe_row(out, all[i].name, "no", "CAP_SYS_ADMIN stands for it", NULL);
 		else
-			probe_row(out, all[i].name, "no", all[i].without, "run it as root, or with that");
+			probe_row(out, all[i].name, "no", all[i].without,
+				  "run it as root, or with that");
 	}
 }
 
@@ -105,18 +107,19 @@ static void say_bpf(struct output *out, const struct run *run)
 	struct flow_count count;
 	__u32 n = 1;
 	int err = bpf_map_lookup_batch(run->maps.flows, NULL, &next, &key, &count, &n);
+	int batches = !err || err == -ENOENT;
 
 	probe_row(out, "maps in memory", "yes", "", NULL); /* or they could not have been made */
-	probe_row(out, "batches of flows", err && err != -ENOENT ? "no" : "yes", err && err != -ENOENT ?
-		  "before Linux 5.6: they are read one by one" : "", NULL);
+	probe_row(out, "batches of flows", batches ? "yes" : "no", batches ? "" :
+		  "before Linux 5.6: they are read one by one", NULL);
 	say_frags(out);
 	if (bpf_obj_info(run->links[0].program, &info, sizeof(info)))
 		probe_row(out, "JIT", "unknown", "the kernel does not say", NULL);
 	else if (info.jited_prog_len)
 		probe_row(out, "JIT", "yes", "", NULL);
 	else
-		probe_row(out, "JIT", "no", "the program runs in an interpreter, several times slower",
-			  "sysctl net.core.bpf_jit_enable=1");
+		probe_row(out, "JIT", "no", "the program runs in an interpreter, several times "
+			  "slower", "sysctl net.core.bpf_jit_enable=1");
 }
 
 /* The kernel trace. Returns 0, or 1 where it cannot run. */

@@ -60,8 +60,9 @@ static int ask(int nl, __u16 type, __u8 command, __u16 attribute, const void *va
 	n = send(nl, &request, request.message.nlmsg_len, 0);
 	if (n >= 0)
 		n = recv(nl, answer, sizeof(answer), MSG_DONTWAIT); /* it has come already */
-	return n < 0 ? -errno : netlink_parse_attribute(answer, n, sizeof(struct genlmsghdr), wanted,
-							out, size);
+	if (n < 0)
+		return -errno;
+	return netlink_parse_attribute(answer, n, sizeof(struct genlmsghdr), wanted, out, size);
 }
 
 /* What the driver says that it can, without an attach. Returns 0, or -errno where nobody says. */
@@ -82,8 +83,8 @@ static int xdp_features(int ifindex, __u64 *features)
 }
 
 /*
- * An attach to these resets no hardware, and leaves nothing changed behind; even a generic one turns
- * LRO off on others, for good.
+ * An attach to these resets no hardware, and leaves nothing changed behind; even a generic one
+ * turns LRO off on others, for good.
  */
 static int is_quiet(const struct link_info *link, const char *driver)
 {
@@ -111,19 +112,21 @@ static int try_attach(struct output *out, struct guardian *guardian, const struc
 
 static void say_native(struct output *out, const struct link_info *link, int known, __u64 features)
 {
+	static const char name[] = "native XDP";
+
 	if (!known)
-		row(out, link, "native XDP", "unknown", "before Linux 6.3 drivers do not say, and an "
+		row(out, link, name, "unknown", "before Linux 6.3 drivers do not say, and an "
 		    "attach may reset the link", "xguard -i %s -u --mode native tries it");
 	else if (!(features & NETDEV_XDP_ACT_BASIC))
-		row(out, link, "native XDP", "no", "the driver has none: generic mode is taken", NULL);
+		row(out, link, name, "no", "the driver has none: generic mode is taken", NULL);
 	else if (link->mtu > MTU_OF_A_PAGE && !(features & NETDEV_XDP_ACT_RX_SG))
-		row(out, link, "native XDP", "perhaps", "the driver has it, but takes no long frames: "
+		row(out, link, name, "perhaps", "the driver has it, but takes no long frames: "
 		    "where it refuses, generic mode is taken", "ip link set dev %s mtu 1500");
 	else
-		row(out, link, "native XDP", "yes", "says the driver", NULL);
+		row(out, link, name, "yes", "says the driver", NULL);
 }
 
-/* A program that is there already. *taken: it is in the way of ours. Returns 1 where there is one. */
+/* A program that is there already. *taken: it is in the way of ours. Returns 1 if there is one. */
 static int say_program(struct output *out, const struct link_info *link, int *taken)
 {
 	struct holder holder;
@@ -138,9 +141,9 @@ static int say_program(struct output *out, const struct link_info *link, int *ta
 	holder_of(id, 1, &holder);
 	holder_text(id, &holder, text, sizeof(text));
 	ours = !strcmp(holder.program, PROGRAM_NAME) && !guardian_alive(link->ifindex);
-	row(out, link, "free", ours ? "yes" : "no", text, ours ? "left by an xguard that was killed; "
-	    "the next one on %s replaces it" : "xguard replaces nobody's program; xguard --status -i "
-	    "%s shows whose it is");
+	row(out, link, "free", ours ? "yes" : "no", text, ours ?
+	    "left by an xguard that was killed; the next one on %s replaces it" :
+	    "xguard replaces nobody's program; xguard --status -i %s shows whose it is");
 	*taken = !ours;
 	return 1;
 }
@@ -166,13 +169,13 @@ static void say_offloads(struct output *out, const struct link_info *link)
 	if (netlink_ethtool(link->name, &flags))
 		row(out, link, "VLAN tags", "unknown", "the driver does not say", NULL);
 	else if (flags.data & ETH_FLAG_RXVLAN)
-		row(out, link, "VLAN tags", "no", "taken off on receipt: neither --by vlan nor a filter "
-		    "sees them", "ethtool -K %s rxvlan off");
+		row(out, link, "VLAN tags", "no", "taken off on receipt: neither --by vlan nor a "
+		    "filter sees them", "ethtool -K %s rxvlan off");
 	else
 		row(out, link, "VLAN tags", "yes", "", NULL);
 	if (!netlink_ethtool(link->name, &gro) && gro.data)
-		row(out, link, "GRO", "on", "in generic mode a frame may be several that arrived as one",
-		    "ethtool -K %s gro off");
+		row(out, link, "GRO", "on", "in generic mode a frame may be several that arrived "
+		    "as one", "ethtool -K %s gro off");
 }
 
 int probe_link(struct output *out, struct guardian *guardian, const struct link_info *link,

@@ -72,7 +72,8 @@ static const char *age_text(char text[24], __u64 age)
 
 	while (i < 3 && age / 1000000000 < 2 * units[i].seconds)
 		i++;
-	snprintf(text, 24, age ? "%llu %s" : "-", age / 1000000000 / units[i].seconds, units[i].name);
+	snprintf(text, 24, age ? "%llu %s" : "-", age / 1000000000 / units[i].seconds,
+		 units[i].name);
 	return text;
 }
 
@@ -172,14 +173,14 @@ static int leave(const char *name, enum owner owner, const struct holder *holder
 		return 0;
 	}
 	if (owner == UNKNOWN)
-		say("%s: whose %s is, is told to root only: left alone; run as root, or --force takes "
-		    "it off", name, text);
+		say("%s: whose %s is, is told to root only: left alone; run as root, or --force "
+		    "takes it off", name, text);
 	else if (holder->pid)
 		say("%s: %s is a running xguard's: left alone; end that one (kill %d), or --force "
 		    "takes it off", name, text, holder->pid);
 	else
-		say("%s: %s is that of an xguard which runs in another PID namespace: left alone; end "
-		    "that one, or --force takes it off", name, text);
+		say("%s: %s is that of an xguard which runs in another PID namespace: left alone; "
+		    "end that one, or --force takes it off", name, text);
 	return 1;
 }
 
@@ -195,11 +196,11 @@ static int take_off(const struct walk *walk, const struct link_info *link, __u32
 	if (err == -EPERM)
 		fail_next(&failure, "run it as root, or with CAP_NET_ADMIN");
 	else if (err == -EBUSY && holder->pid)
-		fail_next(&failure, "process %d (%s) holds it by a BPF link: it goes when that process "
-			  "ends", holder->pid, holder->comm);
+		fail_next(&failure, "process %d (%s) holds it by a BPF link: it goes when that "
+			  "process ends", holder->pid, holder->comm);
 	else if (err == -EBUSY)
-		fail_next(&failure, "a BPF link holds it: it goes when its process ends, or its pin in "
-			  "/sys/fs/bpf is removed");
+		fail_next(&failure, "a BPF link holds it: it goes when its process ends, or its "
+			  "pin in /sys/fs/bpf is removed");
 	if (err)
 		say_failure(&failure);
 	return err;
@@ -226,8 +227,8 @@ static int detach_link(const struct link_info *link, void *context)
 			walk->remaining++;
 		else
 			output_format(walk->out, "%s: removed %s%s (%s mode)\n", name, text,
-				      owner == LEFTOVER ? ", left by an xguard that was killed" : "",
-				      xdp_mode_name(mode));
+				      owner == LEFTOVER ? ", left by an xguard that was killed" :
+				      "", xdp_mode_name(mode));
 	}
 	return 0;
 }

@@ -122,11 +122,11 @@ static int no_tracefs(int err, struct failure *failure)
 	case EPERM:
 	case ENOSYS: /* before 5.2, or filtered by seccomp */
 		if (holds(CAP_SYS_ADMIN))
-			return fail_next(failure, "mount tracefs on /sys/kernel/tracing first; in a "
-					 "user namespace or a container with a seccomp filter, run "
-					 "xguard as root of the host instead");
-		return fail_next(failure, "run as root, or with CAP_SYS_ADMIN%s; or mount tracefs on "
-				 "/sys/kernel/tracing first", holds(CAP_DAC_OVERRIDE) ? "" :
+			return fail_next(failure, "mount tracefs on /sys/kernel/tracing first; "
+					 "in a user namespace or a container with a seccomp "
+					 "filter, run xguard as root of the host instead");
+		return fail_next(failure, "run as root, or with CAP_SYS_ADMIN%s; or mount tracefs "
+				 "on /sys/kernel/tracing first", holds(CAP_DAC_OVERRIDE) ? "" :
 				 " and CAP_DAC_OVERRIDE");
 	case ENODEV:
 		fail_reason(failure, "no tracefs in this kernel (built without CONFIG_TRACING)");

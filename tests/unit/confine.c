@@ -128,7 +128,7 @@ static const struct test {
 	{ "opens no program", try_prog_fd, EPERM, 0 },
 	{ "sets no terminal", try_ioctl, EPERM, CONFINE_SERVE | CONFINE_FILES },
 	{ "accepts nobody", try_accept, EPERM, CONFINE_TERMINAL | CONFINE_FILES },
-	{ "opens no file for a terminal or a server", try_open, EPERM, CONFINE_TERMINAL | CONFINE_SERVE },
+	{ "opens no file for those", try_open, EPERM, CONFINE_TERMINAL | CONFINE_SERVE },
 	{ "--top: sets the terminal", try_ioctl, ENOTTY, CONFINE_TERMINAL },
 	{ "--listen: accepts", try_accept, EBADF, CONFINE_SERVE },
 	{ "a metrics file: opens", try_open, 0, CONFINE_FILES },
