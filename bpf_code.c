@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <stdarg.h>
 #include <stddef.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -173,6 +174,7 @@ int bpf_code_constants(struct bpf_code *code, const struct config *config)
 			memcpy(bytes + rodata_offset(code, i), section.data, section.size);
 	}
 	ours.version = XGUARD_ABI;
+	code->plain = ours.plain;
 	memcpy(bytes + at, &ours, sizeof(ours));
 	free(code->constants);
 	code->constants = bytes;
@@ -411,6 +413,59 @@ static int place_callees(struct bpf_code *code, const struct code_function *func
 	return 0;
 }
 
+static int is_jump(const struct bpf_insn *insn)
+{
+	return (BPF_CLASS(insn->code) == BPF_JMP || BPF_CLASS(insn->code) == BPF_JMP32) &&
+	       BPF_OP(insn->code) != BPF_CALL && BPF_OP(insn->code) != BPF_EXIT;
+}
+
+/* Where the program calls the filter; code->len: nowhere, or not only that and only once. */
+static size_t only_call(const struct bpf_code *code)
+{
+	size_t at = code->len;
+
+	for (size_t i = 0; i < code->functions[0].len; i++) {
+		if (code->insns[i].code != (BPF_JMP | BPF_CALL) ||
+		    code->insns[i].src_reg != BPF_PSEUDO_CALL)
+			continue;
+		if (at != code->len)
+			return code->len;
+		at = i;
+	}
+	return code->nfunctions == 2 && code->functions[1].replaced ? at : code->len;
+}
+
+/*
+ * Put the filter where its call stands: it keeps r6 to r9 and the stack as they are, takes r1, leaves
+ * its answer in r0, and ends with its only exit, which is left out. Where a jump of the program would
+ * become too long the call stays.
+ */
+static void inline_filter(struct bpf_code *code)
+{
+	struct bpf_insn *insns = code->insns;
+	size_t at = only_call(code), body = code->functions[1].len - 1;
+	size_t behind = code->functions[0].len - at - 1;
+	const struct bpf_insn *filter = code->program->filter;
+
+	if (at == code->len || code->len > INT16_MAX)
+		return;
+	for (size_t i = 0; i < code->functions[0].len; i++) {
+		size_t target = i + 1 + insns[i].off;
+
+		if (!is_jump(&insns[i]))
+			continue;
+		if (i < at && target > at)
+			insns[i].off += body - 1;
+		else if (i > at && target <= at)
+			insns[i].off -= body - 1;
+	}
+	memmove(insns + at + body, insns + at + 1, behind * sizeof(*insns));
+	memcpy(insns + at, filter, body * sizeof(*insns));
+	code->len = at + body + behind;
+	code->nfunctions = 1;
+	code->functions[0].len = code->len;
+}
+
 /* The program first, then what it calls; the kernel refuses functions that nobody calls. */
 int bpf_code_lay_out(struct bpf_code *code, int constants_fd)
 {
@@ -434,6 +489,8 @@ int bpf_code_lay_out(struct bpf_code *code, int constants_fd)
 	for (unsigned int i = 0; err >= 0 && i < code->nfunctions; i++)
 		if (!code->functions[i].replaced)
 			err = place_callees(code, &code->functions[i]);
+	if (err >= 0 && code->plain)
+		inline_filter(code);
 	return err < 0 ? err : 0;
 }
 

@@ -25,6 +25,7 @@ struct bpf_code {
 	void *constants;           /* the value of the map that holds the object's .rodata */
 	__u32 constants_size;
 	const char *license;
+	int plain;                 /* config.plain: the filter stands where its call stood */
 
 	const struct bpf_program *program;
 	const struct bpf_maps *maps;

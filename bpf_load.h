@@ -24,6 +24,30 @@ struct bpf_maps {
 };
 
 /*
+ * A counter that the program may be adding to. A 32-bit machine reads and writes it in two halves: it is
+ * good when the upper one was the same before and after the lower one.
+ */
+static inline __u64 read_counter(const volatile __u64 *counter)
+{
+#if __SIZEOF_LONG__ < 8
+	const volatile __u32 *half = (const volatile __u32 *)counter;
+	const int upper = __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__;
+	__u32 before, low, after = half[upper];
+
+	do {
+		before = after;
+		__atomic_thread_fence(__ATOMIC_ACQUIRE);
+		low = half[!upper];
+		__atomic_thread_fence(__ATOMIC_ACQUIRE);
+		after = half[upper];
+	} while (before != after);
+	return (__u64)after << 32 | low;
+#else
+	return *counter;
+#endif
+}
+
+/*
  * Possible CPUs of this kernel, without /proc and /sys: the entries that one lookup in a
  * PERCPU_ARRAY writes. Returns the number, or -errno with failure filled in (the first bpf(2) of
  * a run: missing privileges show up here).

@@ -102,10 +102,13 @@ static struct flow *find(struct flows *flows, const struct flow_key *key)
 	return flow;
 }
 
-static void see(struct flows *flows, const struct flow_key *key, const struct flow_count *count)
+/* Add to what was seen of a flow this time: several CPUs' slots and elements may have it. */
+static void see(struct flows *flows, struct flow_key *key, const struct flow_count *count)
 {
-	struct flow *flow = find(flows, key);
+	struct flow *flow;
 
+	key->generation = 0;
+	flow = find(flows, key);
 	if (!flow)
 		return;
 	flow->seen.packets += count->packets;
@@ -116,13 +119,14 @@ static void see(struct flows *flows, const struct flow_key *key, const struct fl
 static int read_one_by_one(struct flows *flows, int map)
 {
 	struct flow_count count;
-	struct flow_key key, *previous = NULL;
+	struct flow_key at, key, *previous = NULL;
 	int err;
 
-	while (!(err = bpf_map_next_key(map, previous, &key))) {
+	while (!(err = bpf_map_next_key(map, previous, &at))) {
+		key = at;
 		if (!bpf_map_lookup(map, &key, &count))
 			see(flows, &key, &count);
-		previous = &key;
+		previous = &at;
 	}
 	return err == -ENOENT ? 0 : err;
 }
@@ -179,8 +183,8 @@ static int read_slot(const volatile struct flow_slot *slot, struct flow_key *key
 	for (int tries = 0; tries < 8; tries++) {
 		generation = slot->key.generation;
 		__atomic_thread_fence(__ATOMIC_ACQUIRE);
-		count->packets = slot->count.packets;
-		count->bytes = slot->count.bytes;
+		count->packets = read_counter(&slot->count.packets);
+		count->bytes = read_counter(&slot->count.bytes);
 		for (int i = 0; i < 6; i++)
 			words[i] = ((const volatile __u64 *)&slot->key)[i];
 		__atomic_thread_fence(__ATOMIC_ACQUIRE);

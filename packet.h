@@ -10,7 +10,7 @@
 #include <stddef.h>
 
 /* Changes whenever a record below does; --object refuses an object that has another one. */
-#define XGUARD_ABI 0x78670002u
+#define XGUARD_ABI 0x78670003u
 
 /*
  * Which fields a key has. The same bits say which fields make a flow (config.by), what a frame
@@ -46,7 +46,8 @@ struct flow_key {
 	__u16 vlan;        /* host byte order, the outer tag's 12 bits */
 	__u8 protocol;     /* of IPv4, or behind IPv6's extension headers */
 	__u8 present;      /* FIELD_ */
-	__u16 generation;  /* of a cache slot, odd while it changes; 0 in every other place */
+	__u16 generation;  /* of a cache slot, odd while it changes; in the second level the CPU that
+			    * the element belongs to if config.plain, else 0, as in every other place */
 };
 
 struct flow_count {
@@ -99,6 +100,8 @@ struct config {
 	__u32 prefixed;        /* 1: addresses are cut to mask4 and mask6 */
 	__u32 quick;           /* 1: the short cut may be taken: Ethernet, all frames counted */
 	__u32 one_word4;       /* 1: word 4 is the same in all keys: one link, and ports do not count */
+	__u32 plain;           /* 1: no atomic additions, no calls: no JIT of a 32-bit machine has them */
+	__u32 reserved;
 	__u64 multiplier[6];   /* of the cache's hash, odd and random, one a word of the key */
 	__u64 mask;            /* of the key's word 5: the fields that make a flow */
 	__u64 mask4;           /* of an IPv4 address, as it stands in word 0 of the key */
@@ -162,10 +165,10 @@ _Static_assert(sizeof(struct link_count) == 64, "link_count");
 PACKET_ASSERT(link_count, unattributed, 16);
 PACKET_ASSERT(link_count, lines, 32);
 PACKET_ASSERT(link_count, missed, 48);
-_Static_assert(sizeof(struct config) == 168, "config");
-PACKET_ASSERT(config, multiplier, 56);
-PACKET_ASSERT(config, mask, 104);
-PACKET_ASSERT(config, format, 136);
+_Static_assert(sizeof(struct config) == 176, "config");
+PACKET_ASSERT(config, multiplier, 64);
+PACKET_ASSERT(config, mask, 112);
+PACKET_ASSERT(config, format, 144);
 _Static_assert(sizeof(struct packet) == 216, "packet");
 PACKET_ASSERT(packet, data, 48);
 PACKET_ASSERT(packet, data_end, 56);

@@ -133,6 +133,7 @@ static void configure(const struct run *run, struct config *config)
 	config->slot_bits = run->maps.slot_bits;
 	config->sample = options->sample;
 	config->one_word4 = run->nlinks == 1 && !(options->by & (FIELD_SRC_PORT | FIELD_DST_PORT));
+	config->plain = sizeof(long) < 8;
 	configure_masks(options, config);
 	random_bytes(config->multiplier, sizeof(config->multiplier));
 	for (size_t i = 0; i < 6; i++)
@@ -298,12 +299,12 @@ void run_link_counts(const struct run *run, size_t link, struct link_count *sum)
 
 	memset(sum, 0, sizeof(*sum));
 	for (unsigned int cpu = 0; cpu <= run->maps.cpus; cpu++, row++) {
-		sum->matched.packets += row->matched.packets;
-		sum->matched.bytes += row->matched.bytes;
-		sum->unattributed.packets += row->unattributed.packets;
-		sum->unattributed.bytes += row->unattributed.bytes;
-		sum->lines += row->lines;
-		sum->unprinted += row->unprinted;
+		sum->matched.packets += read_counter(&row->matched.packets);
+		sum->matched.bytes += read_counter(&row->matched.bytes);
+		sum->unattributed.packets += read_counter(&row->unattributed.packets);
+		sum->unattributed.bytes += read_counter(&row->unattributed.bytes);
+		sum->lines += read_counter(&row->lines);
+		sum->unprinted += read_counter(&row->unprinted);
 	}
 }
 

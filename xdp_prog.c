@@ -97,12 +97,12 @@ INLINE void print(const struct flow_key *key, const __u64 *word, __u64 cpu, __u6
 	add(&row->matched, cpu, length);
 	if (CONFIG(sample) > 1 && nth % CONFIG(sample))
 		return;
-	__sync_fetch_and_add(&row->lines, 1);
+	add_to(&row->lines, 1, 0);
 	if (trace_printk((const char *)config.format, TRACE_FORMAT_SIZE,
 			 (__u64)BE16(key->eth_type) << 48 | (__u64)key->protocol << 40 |
 			 (__u64)key->present << 32 | CONFIG(ifindex),
 			 BE64(word[0]), BE64(word[1])) < 0)
-		__sync_fetch_and_add(&row->unprinted, 1);
+		add_to(&row->unprinted, 1, 0);
 }
 
 SECTION("xdp") static int xguard(struct xdp_md *ctx)
