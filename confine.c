@@ -186,6 +186,15 @@ static int set_capabilities(__u64 effective, __u64 permitted)
 	return syscall(SYS_capset, &header, data) ? -errno : 0;
 }
 
+int confine_effective(__u64 capabilities)
+{
+	struct __user_cap_data_struct data[2];
+	int err = ask_capabilities(data);
+
+	return err ? err : set_capabilities(capabilities, data[0].permitted |
+					    (__u64)data[1].permitted << 32);
+}
+
 int confine_keep(__u64 capabilities)
 {
 	int err;

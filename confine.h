@@ -16,6 +16,9 @@ enum {
 /* The capabilities in force, a bit each (1 << CAP_NET_ADMIN); 0 where that cannot be asked. */
 __u64 confine_capabilities(void);
 
+/* Make of the permitted capabilities only these effective; it can be undone. Returns 0 or -errno. */
+int confine_effective(__u64 capabilities);
+
 /* Keep of the capabilities only these, for good, and gain none by an execve. Returns 0 or -errno. */
 int confine_keep(__u64 capabilities);
 

@@ -44,6 +44,16 @@ void loop_catch_signals(sigset_t *caught)
 	}
 }
 
+/* Without a file of their own, once, at the end. Returns 0 or -errno. */
+static int publish_metrics(struct run *run, struct failure *failure)
+{
+	if (run->options.output)
+		return metrics_replace(&run->metrics, run, failure);
+	if (run->ended_at)
+		metrics_write(run, &run->output);
+	return 0;
+}
+
 int loop_publish(struct run *run, struct failure *failure)
 {
 	struct flow **list;
@@ -55,6 +65,8 @@ int loop_publish(struct run *run, struct failure *failure)
 	if (err)
 		return err;
 	run->frames = run->flows.total.packets;
+	if (run->options.format == FORMAT_METRICS)
+		return publish_metrics(run, failure);
 	n = flows_publish(&run->flows, &list);
 	if (n < 0)
 		return fail(failure, -n, "sort %zu flows", run->flows.n);
@@ -172,15 +184,27 @@ static int hear_all(struct run *run, struct failure *failure)
 	return 0;
 }
 
-/* Wait for the trace, the guardian, the output's reader, a signal or the time. */
+/* A client wants the metrics of this moment; what is published is left to the interval. */
+static int scrape(void *context, struct output *out)
+{
+	struct run *run = context;
+	struct failure failure;
+	int err = flows_snapshot(&run->flows, &run->maps, &failure);
+
+	metrics_write(run, out);
+	return err;
+}
+
+/* Wait for the trace, the guardian, the output's reader, clients, a signal or the time. */
 static int wait_for_something(struct run *run, const sigset_t *caught, __u64 until,
 			      struct failure *failure)
 {
-	struct pollfd fds[3] = {
+	struct pollfd fds[3 + SERVE_FDS] = {
 		{ .fd = run->guardian.socket, .events = POLLIN },
 		{ .fd = run->output.fd },
 		{ .fd = run->busy ? -1 : run->trace.pipe, .events = POLLIN },
 	};
+	nfds_t nfds = 3 + serve_watch(&run->serve, fds + 3);
 	__u64 now = run_now(), pause = until > now ? until - now : 0;
 	struct timespec timeout = { pause / 1000000000, pause % 1000000000 };
 	sigset_t old;
@@ -188,7 +212,7 @@ static int wait_for_something(struct run *run, const sigset_t *caught, __u64 unt
 
 	sigprocmask(SIG_BLOCK, caught, &old);
 	if (!loop_stops && !asked)
-		n = ppoll(fds, 3, until == NEVER ? NULL : &timeout, &old);
+		n = ppoll(fds, nfds, until == NEVER ? NULL : &timeout, &old);
 	sigprocmask(SIG_SETMASK, &old, NULL);
 	if (n <= 0)
 		return 0;
@@ -246,15 +270,18 @@ int loop(struct run *run, const sigset_t *caught, struct failure *failure)
 {
 	int kernel = run->options.trace == TRACE_KERNEL, err = 0;
 	__u64 period = kernel ? DRAIN_NS : run->options.interval;
-	__u64 next = run->attached_at + period, now, until;
+	__u64 next = run->attached_at + period, now, until, wake;
 
 	run->end = run->options.duration ? run->attached_at + run->options.duration : NEVER;
 	run->look = run->attached_at + NOTHING_NS;
 	while (!err && !loop_stops && !run->output.error && !enough(run)) {
 		until = run->busy ? run_now() + BUSY_NS : next < run->look ? next : run->look;
+		wake = serve_wake(&run->serve);
+		until = until < wake ? until : wake;
 		err = wait_for_something(run, caught, until < run->end ? until : run->end, failure);
 		if (err)
 			break;
+		serve_clients(&run->serve, scrape, run);
 		if (asked) {
 			asked = 0;
 			err = tell_so_far(run, failure);

@@ -210,6 +210,9 @@ static int check(const struct options *options, unsigned long long given, struct
 		if (given >> i & 1 &&
 		    !((option_rows[i].only ? option_rows[i].only : KERNEL | USERSPACE) & what))
 			return misplaced(&option_rows[i], what, failure);
+	if (options->format == FORMAT_METRICS && what && what != USERSPACE)
+		return option_misuse(failure, "write text, json or csv", "--format metrics goes with "
+				     "--userspace-trace only");
 	if (options->filter && what > USERSPACE)
 		return option_misuse(failure, "leave it out", "FILTER '%s' goes with a trace only",
 				     options->filter);
@@ -231,7 +234,7 @@ int options_parse(struct options *options, int argc, char **argv, struct failure
 
 	*options = (struct options){
 		.by = FIELDS_DEFAULT, .prefix4 = -1, .prefix6 = -1, .interval = 1000000000,
-		.sample = 1,
+		.sample = 1, .max_series = 1000,
 	};
 	if (argc < 2) {
 		options->action = ACTION_USAGE;

@@ -18,7 +18,7 @@ enum action {
 	ACTION_VERSION, ACTION_USAGE,
 };
 enum trace { TRACE_NONE, TRACE_KERNEL, TRACE_USERSPACE };
-enum format { FORMAT_TEXT, FORMAT_JSON, FORMAT_CSV };
+enum format { FORMAT_TEXT, FORMAT_JSON, FORMAT_CSV, FORMAT_METRICS };
 
 struct options {
 	enum action action;            /* ACTION_USAGE: no arguments at all; ACTION_DUMP: -d, which
@@ -33,12 +33,14 @@ struct options {
 	unsigned int by;               /* FIELD_ bits of packet.h */
 	int prefix4, prefix6;          /* -1: whole addresses */
 	const char *output;            /* NULL: standard output */
+	const char *listen;            /* http_address() takes it; NULL: nowhere */
 	const char *object;            /* NULL: the built-in one */
 	__u64 interval;                /* nanoseconds */
 	__u64 duration;                /* nanoseconds; 0: no end */
 	__u64 count;                   /* 0: no end */
 	unsigned int sample;           /* kernel trace: every Nth frame; 1: all */
 	unsigned int max_flows;        /* 0: by the host's memory */
+	unsigned int max_series;       /* metrics */
 	int force;                     /* --detach: a living xguard's programs and others' too */
 	int numeric;
 	int verbose;

@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "http.h"
 #include "names.h"
 #include "options_rows.h"
 #include "packet.h"
@@ -190,6 +191,20 @@ static int take_interface(struct options *options, const struct option_row *row,
 	return 0;
 }
 
+static int take_listen(struct options *options, const struct option_row *row, const char *word,
+		       struct failure *failure)
+{
+	struct http_address address;
+
+	(void)row;
+	if (http_address(&address, word))
+		return option_misuse(failure, "write 9100, 192.0.2.1:9100, [::1]:9100 or, for all "
+				     "addresses, 0.0.0.0:9100 or [::]:9100",
+				     "--listen '%s': not a port, nor an address and a port", word);
+	options->listen = word;
+	return 0;
+}
+
 /* One name of --by. Returns its FIELD_ bit, or 0. */
 static unsigned int field_bit(const char *word, size_t len)
 {
@@ -258,12 +273,17 @@ const struct option_row option_rows[] = {
 	 NUMBER(max_flows, 1, 1u << 31), .only = USERSPACE},
 
 	{.help = "Output:"},
-	{0, "format", "FORMAT", "text, json or csv; default text", .take = take_word,
-	 FIELD(format), .words = "text json csv", .only = KERNEL | USERSPACE | STATUS},
+	{0, "format", "FORMAT", "text, json, csv or (with -u) metrics; default text",
+	 .take = take_word, FIELD(format), .words = "text json csv metrics",
+	 .only = KERNEL | USERSPACE | STATUS},
 	{0, "output", "FILE", "write there, not to standard output (-)", .take = take_text,
 	 FIELD(output), .only = ~0u},
 	{0, "interval", "SECONDS", "between two looks at the flows; default 1",
 	 .take = take_seconds, FIELD(interval)},
+	{0, "listen", "[ADDR:]PORT", "with -u: serve metrics over HTTP, too;\ndefault 127.0.0.1",
+	 .take = take_listen, FIELD(listen), .only = USERSPACE},
+	{0, "max-series", "N", "metrics: flows with their own series; default 1000",
+	 NUMBER(max_series, 1, UINT_MAX), .only = USERSPACE},
 	{'n', NULL, NULL, "numbers instead of names for types and protocols", FLAG(numeric, 1)},
 
 	{.help = "In place of a trace, on each IFACE or on all links:"},

@@ -4,22 +4,29 @@
 #include <poll.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "failure.h"
 #include "output.h"
 
+void output_begin(struct output *output, int fd, struct page *page, const char *name)
+{
+	output->fd = fd;
+	output->page = page;
+	output->error = 0;
+	output->name = name;
+	output->give_up = NULL;
+	output->interrupted = NULL;
+	output->len = 0;
+}
+
 int output_open(struct output *output, const char *path, struct failure *failure)
 {
 	int flags;
 
-	output->fd = STDOUT_FILENO;
-	output->error = 0;
-	output->name = path ? path : "standard output";
-	output->give_up = NULL;
-	output->interrupted = NULL;
-	output->len = 0;
+	output_begin(output, STDOUT_FILENO, NULL, path ? path : "standard output");
 	if (path) {
 		output->fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
 		return output->fd < 0 ? fail(failure, errno, "open %s", path) : 0;
@@ -44,10 +51,32 @@ static int given_up(struct output *output)
 	return output->error;
 }
 
+static void keep(struct output *output, const char *bytes, size_t len)
+{
+	struct page *page = output->page;
+	char *text = page->text;
+
+	if (len > page->room - page->len) {
+		text = realloc(text, (page->len + len) * 2);
+		if (!text) {
+			output->error = ENOMEM;
+			return;
+		}
+		page->text = text;
+		page->room = (page->len + len) * 2;
+	}
+	memcpy(text + page->len, bytes, len);
+	page->len += len;
+}
+
 static void write_all(struct output *output, const char *bytes, size_t len)
 {
 	struct pollfd ready = {.fd = output->fd, .events = POLLOUT};
 
+	if (output->page && len && !output->error) {
+		keep(output, bytes, len);
+		return;
+	}
 	while (len && !output->error && !given_up(output)) {
 		ssize_t n = write(output->fd, bytes, len);
 
@@ -206,14 +235,21 @@ static const char *escape_text(char escaped[8], unsigned char byte)
 	return byte == '"' ? "\"\"" : escape(escaped, "\\x", byte);
 }
 
+/* What Prometheus would not take leaves as the text \xHH. */
+static const char *escape_label(char escaped[8], unsigned char byte)
+{
+	if (byte != '"' && byte != '\\')
+		return escape(escaped, "\\\\x", byte);
+	escaped[0] = '\\';
+	escaped[1] = byte;
+	escaped[2] = '\0';
+	return escaped;
+}
+
 static const char *escape_json(char escaped[8], unsigned char byte)
 {
-	if (byte == '"' || byte == '\\') {
-		escaped[0] = '\\';
-		escaped[1] = byte;
-		escaped[2] = '\0';
-		return escaped;
-	}
+	if (byte == '"' || byte == '\\')
+		return escape_label(escaped, byte);
 	/* A control character stays itself; of what is no character, the byte is shown. */
 	return escape(escaped, byte < 0x80 ? "\\u00" : "\\\\x", byte);
 }
@@ -227,6 +263,13 @@ void output_json(struct output *output, const char *text, size_t len)
 {
 	output_bytes(output, "\"", 1);
 	output_escaped(output, text, len, "\"\\", escape_json);
+	output_bytes(output, "\"", 1);
+}
+
+void output_label(struct output *output, const char *text, size_t len)
+{
+	output_bytes(output, "\"", 1);
+	output_escaped(output, text, len, "\"\\", escape_label);
 	output_bytes(output, "\"", 1);
 }
 

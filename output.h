@@ -8,8 +8,15 @@
 
 struct failure;
 
+/* Text that is kept in memory, malloced; all zero: nothing yet. */
+struct page {
+	char *text;
+	size_t len, room;
+};
+
 struct output {
 	int fd;
+	struct page *page;        /* where what is written goes instead; or NULL */
 	int error;                /* errno of the first write that failed; EPIPE: the reader went */
 	const char *name;         /* "standard output" or the file's */
 	const volatile sig_atomic_t *give_up; /* of the last flush; a full buffer heeds it too */
@@ -23,6 +30,9 @@ struct output {
  * Sets everything; interrupted and context may be set afterwards. Returns 0 or -errno. */
 int output_open(struct output *output, const char *path, struct failure *failure);
 
+/* Begin with a descriptor that is open, or with a page, to which is appended (fd -1). */
+void output_begin(struct output *output, int fd, struct page *page, const char *name);
+
 /* Append bytes, or formatted text. After an error nothing more is written. */
 void output_bytes(struct output *output, const void *bytes, size_t len);
 void output_text(struct output *output, const char *text);
@@ -33,11 +43,12 @@ void output_format(struct output *output, const char *format, ...)
  * Append text that others chose, made fit to be seen: what is no valid UTF-8, and control
  * characters (below 0x20, 0x7f, U+0080 to U+009f), become \xHH, byte by byte. In JSON, a string
  * with its quotes, control characters below 0x80 become \u00HH; in CSV, a value quoted where RFC
- * 4180 wants it.
+ * 4180 wants it; in metrics, a label's value with its quotes.
  */
 void output_harmless(struct output *output, const char *text, size_t len);
 void output_json(struct output *output, const char *text, size_t len);
 void output_csv(struct output *output, const char *text, size_t len);
+void output_label(struct output *output, const char *text, size_t len);
 
 /* The same for a message: text, made harmless, in size bytes (at least 5) at to, cut where it does
  * not fit. Returns to. */

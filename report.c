@@ -14,6 +14,7 @@
 #define SUMMARY_USERSPACE (1u << 2)
 #define SUMMARY_KERNEL    (1u << 3)
 #define PROGRAM (1u << 4)
+#define LABEL   (1u << 5)
 #define SUMMARY (SUMMARY_USERSPACE | SUMMARY_KERNEL)
 
 /* One line to be: the parts that its columns take their values from. */
@@ -321,14 +322,14 @@ static void get_lost(const struct record *record, struct value *value)
 static const struct column columns[] = {
 	{"time", FLOW | PACKET | SUMMARY | PROGRAM, 0, 1, get_time},
 	{"timestamp", FLOW | PACKET | SUMMARY | PROGRAM, 0, 0, get_timestamp},
-	{"interface", FLOW | PACKET | SUMMARY | PROGRAM, 0, 1, get_interface},
-	{"eth_type", FLOW | PACKET, FIELD_ETH_TYPE, 1, get_eth_type},
-	{"vlan", FLOW, FIELD_VLAN, 0, get_vlan},
-	{"src_ip", FLOW | PACKET, FIELD_SRC_IP, 1, get_src_ip},
-	{"src_port", FLOW, FIELD_SRC_PORT, 0, get_src_port},
-	{"dst_ip", FLOW, FIELD_DST_IP, 1, get_dst_ip},
-	{"dst_port", FLOW, FIELD_DST_PORT, 0, get_dst_port},
-	{"protocol", FLOW | PACKET, FIELD_PROTOCOL, 1, get_protocol},
+	{"interface", FLOW | PACKET | SUMMARY | PROGRAM | LABEL, 0, 1, get_interface},
+	{"eth_type", FLOW | PACKET | LABEL, FIELD_ETH_TYPE, 1, get_eth_type},
+	{"vlan", FLOW | LABEL, FIELD_VLAN, 0, get_vlan},
+	{"src_ip", FLOW | PACKET | LABEL, FIELD_SRC_IP, 1, get_src_ip},
+	{"src_port", FLOW | LABEL, FIELD_SRC_PORT, 0, get_src_port},
+	{"dst_ip", FLOW | LABEL, FIELD_DST_IP, 1, get_dst_ip},
+	{"dst_port", FLOW | LABEL, FIELD_DST_PORT, 0, get_dst_port},
+	{"protocol", FLOW | PACKET | LABEL, FIELD_PROTOCOL, 1, get_protocol},
 	{"hits", FLOW, 0, 0, get_packets},
 	{"seconds", SUMMARY, 0, 0, get_seconds},
 	{"packets", SUMMARY, 0, 0, get_packets},
@@ -493,6 +494,27 @@ void report_flow(const struct report *report, struct output *out, const struct f
 		put_csv(out, &record);
 	else
 		put_text(out, &record);
+}
+
+void report_labels(const struct report *report, struct output *out, const struct flow_key *key,
+		   int other)
+{
+	struct record record = { .report = report, .key = key };
+	const struct column *column = NULL;
+	char separator = '{';
+	struct value value;
+
+	while ((column = next_column(column, report, LABEL))) {
+		get(column, &record, &value);
+		if (other && column->field)
+			set_text(&value, "other");
+		output_bytes(out, &separator, 1);
+		output_text(out, column->name);
+		output_bytes(out, "=", 1);
+		output_label(out, value.text ? value.text : "", value.text ? value.len : 0);
+		separator = ',';
+	}
+	output_bytes(out, "}", 1);
 }
 
 void report_program(const struct report *report, struct output *out,

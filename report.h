@@ -59,6 +59,10 @@ void report_begin(const struct report *report, struct output *out);
 void report_flow(const struct report *report, struct output *out, const struct flow *flow,
 		 __u64 now);
 
+/* Metrics: the labels of a flow's series; other: of the link's flows that have none of their own. */
+void report_labels(const struct report *report, struct output *out, const struct flow_key *key,
+		   int other);
+
 /* JSON and CSV: what is attached to a link, at CLOCK_MONOTONIC time now. */
 void report_program(const struct report *report, struct output *out,
 		    const struct report_program *program, __u64 now);

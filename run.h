@@ -10,10 +10,12 @@
 #include "bpf_load.h"
 #include "flows.h"
 #include "guardian.h"
+#include "metrics.h"
 #include "netlink.h"
 #include "options.h"
 #include "output.h"
 #include "report.h"
+#include "serve.h"
 #include "trace_pipe.h"
 
 /* One link that is traced. */
@@ -31,6 +33,8 @@ struct run {
 	struct options options;
 	struct output output;
 	struct report report;
+	struct metrics_file metrics; /* of --format metrics --output */
+	struct serve serve;       /* of --listen */
 	struct report_link names[INTERFACES_MAX];
 	struct run_link links[INTERFACES_MAX];
 	size_t nlinks;

@@ -98,9 +98,27 @@ static void restrict_reader(const struct run *run)
 {
 	char note[128];
 
-	confine(run->maps.links, 0, note, sizeof(note));
+	confine(run->maps.links, (run->serve.socket ? CONFINE_SERVE : 0) |
+		(run->metrics.path ? CONFINE_FILES : 0), note, sizeof(note));
 	if (note[0] && run->options.verbose)
 		say("%s", note);
+}
+
+/* Where the data goes; what cannot be written or listened at is found before a link is touched. */
+static int open_outputs(struct run *run, struct failure *failure)
+{
+	const struct options *options = &run->options;
+	int err;
+
+	if (options->format == FORMAT_METRICS && options->output) {
+		run->output.fd = -1;
+		err = metrics_open(&run->metrics, options->output, run, failure);
+	} else {
+		err = output_open(&run->output, options->output, failure);
+	}
+	if (!err && options->listen)
+		err = serve_open(&run->serve, options->listen, failure);
+	return err;
 }
 
 static int trace(struct run *run)
@@ -110,7 +128,7 @@ static int trace(struct run *run)
 
 	loop_catch_signals(&caught);
 	prepare_report(run);
-	if (output_open(&run->output, run->options.output, &failure)) {
+	if (open_outputs(run, &failure)) {
 		say_failure(&failure);
 		return 1;
 	}
@@ -124,6 +142,9 @@ static int trace(struct run *run)
 		run->report.nlinks = run->nlinks;
 		run->output.interrupted = on_blocked_output;
 		run->output.context = run;
+		if (run->options.listen)
+			say("serving http://%s%s/metrics", strchr(run->options.listen, ':') ? "" :
+			    "127.0.0.1:", run->options.listen);
 		report_begin(&run->report, &run->output);
 		output_flush(&run->output, &loop_stops);
 		if (loop(run, &caught, &failure)) {
@@ -132,6 +153,7 @@ static int trace(struct run *run)
 		}
 		finish(run);
 	}
+	serve_close(&run->serve);
 	close_output(run);
 	run_close(run);
 	return run->failed;

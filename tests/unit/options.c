@@ -7,6 +7,7 @@
 #include "../../options.c"
 #include "../../options_rows.c"
 #include "../../options_usage.c"
+#include "../../http.c"
 #include "../../names.c"
 #include "../../failure.c"
 #include "../../output.c"
@@ -52,6 +53,10 @@ static void describe_fields(const struct options *o)
 		add("prefix6=%d", o->prefix6);
 	if (o->output)
 		add("output=%s", o->output);
+	if (o->listen)
+		add("listen=%s", o->listen);
+	if (o->max_series != 1000)
+		add("max_series=%u", o->max_series);
 	if (o->object)
 		add("object=%s", o->object);
 	if (o->interval != SECOND)
@@ -123,6 +128,16 @@ static const struct golden accepted[] = {
 	{"-i eth0 -u --format text", "eth0 userspace"},
 	{"-i eth0 -u --format json", "eth0 userspace format=1"},
 	{"-i eth0 -k --format=csv", "eth0 kernel format=2"},
+	{"-i eth0 -u --format metrics", "eth0 userspace format=3"},
+	{"-i eth0 -u --format metrics --output f.prom --max-series 1",
+	 "eth0 userspace format=3 output=f.prom max_series=1"},
+	{"-i eth0 -u --listen 9100", "eth0 userspace listen=9100"},
+	{"-i eth0 -u --listen 1", "eth0 userspace listen=1"},
+	{"-i eth0 -u --listen 65535 --format csv", "eth0 userspace format=2 listen=65535"},
+	{"-i eth0 -u --listen 0.0.0.0:9100", "eth0 userspace listen=0.0.0.0:9100"},
+	{"-i eth0 -u --listen [::1]:9100", "eth0 userspace listen=[::1]:9100"},
+	{"-i eth0 -u --listen [2001:db8:0:1:2:3:192.0.2.1]:80",
+	 "eth0 userspace listen=[2001:db8:0:1:2:3:192.0.2.1]:80"},
 	{"-i eth0 -k --mode auto", "eth0 kernel"},
 	{"-i eth0 -k --mode native", "eth0 kernel mode=1"},
 	{"-i eth0 -k --mode generic", "eth0 kernel mode=2"},
@@ -179,6 +194,9 @@ static const struct golden accepted[] = {
 	"write a whole number from " from " to " to
 #define OUT_OF_RANGE(option, word, from, to) option " '" word "': out of range; " \
 	"write a whole number from " from " to " to
+#define METRICS "--format metrics goes with --userspace-trace only; write text, json or csv"
+#define NO_ADDRESS(word) "--listen '" word "': not a port, nor an address and a port; write 9100, " \
+	"192.0.2.1:9100, [::1]:9100 or, for all addresses, 0.0.0.0:9100 or [::]:9100"
 #define U64_MAX "18446744073709551615"
 
 static const struct golden refusals[] = {
@@ -238,10 +256,33 @@ static const struct golden refusals[] = {
 	{"--i=eth0", "--i=eth0 is ambiguous: --interface, --icmp, --interval; "
 		     "write one of them in full"},
 	{"--tcp=5", "--tcp takes no argument; leave it out"},
-	{"--format metrics", "--format 'metrics': there is no such format; "
-			     "write one of: text json csv"},
-	{"--format ~", "--format '': there is no such format; write one of: text json csv"},
-	{"--format jso", "--format 'jso': there is no such format; write one of: text json csv"},
+	{"--format ~", "--format '': there is no such format; write one of: text json csv metrics"},
+	{"--format jso", "--format 'jso': there is no such format; "
+			 "write one of: text json csv metrics"},
+	{"-i eth0 -k --format metrics", METRICS},
+	{"--status --format metrics", METRICS},
+	{"-i eth0 -k --max-series 5", "--max-series goes with --userspace-trace only; "
+				      "leave it out, or choose the other trace"},
+	{"-i eth0 -k --listen 9100", "--listen goes with --userspace-trace only; "
+				     "leave it out, or choose the other trace"},
+	{"--listen ~", NO_ADDRESS("")},
+	{"--listen 0", NO_ADDRESS("0")},
+	{"--listen 65536", NO_ADDRESS("65536")},
+	{"--listen 4294967297", NO_ADDRESS("4294967297")},
+	{"--listen 91x", NO_ADDRESS("91x")},
+	{"--listen :9100", NO_ADDRESS(":9100")},
+	{"--listen 127.0.0.1", NO_ADDRESS("127.0.0.1")},
+	{"--listen 127.0.0.1:", NO_ADDRESS("127.0.0.1:")},
+	{"--listen 127.1:9100", NO_ADDRESS("127.1:9100")},
+	{"--listen localhost:9100", NO_ADDRESS("localhost:9100")},
+	{"--listen ::1", NO_ADDRESS("::1")},
+	{"--listen ::1:9100", NO_ADDRESS("::1:9100")},
+	{"--listen [::1]", NO_ADDRESS("[::1]")},
+	{"--listen []:1", NO_ADDRESS("[]:1")},
+	{"--listen [127.0.0.1]:9100", NO_ADDRESS("[127.0.0.1]:9100")},
+	{"--listen [1111:2222:3333:4444:5555:6666:7777:8888:9999:aaaa]:9100",
+	 NO_ADDRESS("[1111:2222:3333:4444:5555:6666:7777:8888:9999:aaaa]:9100")},
+	{"--max-series 0", OUT_OF_RANGE("--max-series", "0", "1", "4294967295")},
 	{"--mode xdp", "--mode 'xdp': there is no such mode; write one of: auto native generic"},
 	{"--output ~", "--output '': the name is empty; write --output FILE"},
 	{"--object ~", "--object '': the name is empty; write --object FILE"},
