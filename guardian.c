@@ -297,9 +297,7 @@ int guardian_attach(struct guardian *guardian, const struct link_info *link, int
 		return fail(failure, -err, "attach to %s: ask for the program's id", link->name);
 	request.program_id = info.id;
 	err = ask(guardian, &request, fds, 1, &reply, failure);
-	if (err == -EADDRINUSE)
-		return say_who(link->ifindex, link->name, failure);
-	if (err && err != -EPIPE && err != -ETIMEDOUT && reply.occupied) {
+	if (err && err != -EADDRINUSE && err != -EPIPE && err != -ETIMEDOUT && reply.occupied) {
 		if (!is_leftover(&reply.link, &request, failure))
 			return err;
 		fds[1] = bpf_prog_fd_by_id(request.leftover_id);
@@ -311,6 +309,8 @@ int guardian_attach(struct guardian *guardian, const struct link_info *link, int
 				 "removed program %u, which an xguard that was killed had left "
 				 "on %s", request.leftover_id, link->name);
 	}
+	if (err == -EADDRINUSE)
+		return say_who(link->ifindex, link->name, failure);
 	if (!err)
 		*result = reply.result;
 	if (!err)

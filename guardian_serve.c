@@ -133,6 +133,12 @@ static int remove_instance(const struct guard *guard, int tries)
 	return 0;
 }
 
+static void make_life(struct guard *guard)
+{
+	if (socketpair(AF_UNIX, SOCK_STREAM, 0, guard->life))
+		guard->life[0] = -1;
+}
+
 static void deputize(struct guard *guard);
 
 /* Nobody waits any more, nor is anybody there to read: go on trying alone. */
@@ -190,12 +196,15 @@ static void take_down(struct guard *guard)
 static void deputize(struct guard *guard)
 {
 	pid_t deputy = guard->life[0] < 0 ? -1 : fork(), before = guard->deputy;
-	char byte;
+	struct pollfd ready = { .fd = guard->life[1], .events = POLLIN };
+	char byte = 0;
 
 	if (deputy < 0)
 		return;
 	guard->deputy = deputy;
 	if (deputy) {
+		if (poll(&ready, 1, LOOK_MS) > 0)
+			(void)!read(guard->life[1], &byte, 1);
 		if (before && !kill(before, SIGKILL))
 			waitpid(before, NULL, 0);
 		return;
@@ -206,11 +215,11 @@ static void deputize(struct guard *guard)
 		close(guard->charges[i].answer);
 		guard->charges[i].answer = -1;
 	}
+	(void)!write(guard->life[0], &byte, 1);
 	while (read(guard->life[0], &byte, 1) < 0 && errno == EINTR)
 		;
 	guard->nl = netlink_open(0, &(struct failure){ 0 }); /* the other holds the dead one's replies */
-	if (pipe(guard->life))
-		guard->life[0] = -1;
+	make_life(guard);
 	take_down(guard);
 }
 
@@ -446,8 +455,7 @@ void guardian_serve(const struct guardian_duties *duties)
 	int n, all, pause = -1;
 
 	signal(SIGCHLD, SIG_DFL); /* a deputy's id stays its own */
-	if (pipe(guard.life))
-		guard.life[0] = -1;
+	make_life(&guard);
 	if (duties->instance[0])
 		deputize(&guard);
 	guard.nl = netlink_open(0, &failure);

@@ -8,6 +8,7 @@ need_root
 need clang python3 awk
 make_pair
 ulimit -c 0
+trap '' PIPE
 
 seed=${XGUARD_SEED:-$(date +%s)}
 kills=${XGUARD_KILLS:-60}
@@ -23,7 +24,7 @@ no_instance() {
 	! unshare -m sh -c 'mount -t tracefs tracefs "$0" && ls "$0/instances"' "$work/tracing" |
 		grep -Eqx "xguard-$1(-[0-9])?"
 }
-child_of() { cat "/proc/$1/task/$1/children" 2>/dev/null | tr -d ' '; }
+children_of() { cat "/proc/$1/task/$1/children" 2>/dev/null; }
 program_on() { ip -n "$receiver" link show rx0 | sed -n 's|.*prog/xdp id \([0-9]*\).*|\1|p'; }
 put_another() {
 	ip -n "$receiver" -force link set dev rx0 xdpdrv obj "$work/pass.o" sec xdp 2>/dev/null ||
@@ -45,18 +46,19 @@ os.waitpid(pid, 0)
 END
 
 # hit HOW: kill what runs. $reader, and $guardian and $deputy where there are any by now.
+# shellcheck disable=SC2086
 hit() {
-	guardian=$(child_of "$reader")
+	guardian=$(children_of "$reader")
 	guardian=${guardian%%[!0-9]*}
 	deputy=
-	[ -z "$guardian" ] || deputy=$(child_of "$guardian")
+	[ -z "$guardian" ] || deputy=$(children_of "$guardian") # two, while one relieves the other
 	case $1 in
 	KILL | SEGV) kill "-$1" "$reader" ;;
 	storm) for _ in 1 2 3 4 5 6 7 8; do kill -TERM "$reader"; kill -INT "$reader"; done ;;
 	hangup) echo >&3 ;;
 	guardian) kill -KILL ${guardian:-$reader} ;;
 	both) kill -KILL ${guardian:+"$guardian"} "$reader" ;;
-	all) kill -KILL ${deputy:+"$deputy"} ${guardian:+"$guardian"} "$reader" ;;
+	all) kill -KILL $deputy ${guardian:+"$guardian"} "$reader" ;;
 	esac 2>/dev/null
 }
 
@@ -143,7 +145,7 @@ while read -r how trace phase delay other <&4; do
 	[ -n "$trouble" ] || continue
 	bad=$((bad + 1))
 	diag "$how -$trace, $delay s into its $phase, $other: $trouble"
-	diag <"$work/m.err"
+	cat "$work/m.err" "$work/next.err" "$work/cleaned" 2>/dev/null | diag
 done 4<"$work/moments"
 finish_kind
 diag "slowest: $slowest ms"
