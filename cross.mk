@@ -1,31 +1,32 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 # What it takes to build for another machine. The Makefile includes this file.
 #
-#	make ARCH=aarch64                 one of ARCHES, by Debian's cross compilers
+#	make ARCH=aarch64                 one of TARGETS, by Debian's cross compilers
 #	make CROSS_COMPILE=mips-linux-gnu-   or CC=...: any compiler that can link statically
-#	make dist                         all of ARCHES, with checksums, into build/dist/
+#	make dist                         all of TARGETS, with checksums, into build/dist/
+#	make check-arches                 unit tests of all by qemu-user, and kernels of ARCHES in QEMU
 #
 # With ARCH the C library is musl where Debian's package musl-dev of that architecture is installed or
 # was unpacked (make musl), else the compiler's own, glibc; LIBC=glibc insists on that. Objects go to a
 # folder of their own under build/; ./xguard is what was built last.
-ARCHES := x86_64 i686 aarch64 armv7 riscv64 mipsel s390x
+TARGETS := x86_64 i686 aarch64 armv7 riscv64 mipsel s390x
 
-# Of each: the triplets of Debian's compiler and of its musl, Debian's name, qemu-user's name, and a
-# suite that has musl for it (several bring it, not all architectures are in each).
-target_x86_64  := x86_64-linux-gnu     x86_64-linux-musl     amd64   x86_64  bookworm
-target_i686    := i686-linux-gnu       i386-linux-musl       i386    i386    bookworm
-target_aarch64 := aarch64-linux-gnu    aarch64-linux-musl    arm64   aarch64 bookworm
-target_armv7   := arm-linux-gnueabihf  arm-linux-musleabihf  armhf   arm     bookworm
-target_riscv64 := riscv64-linux-gnu    riscv64-linux-musl    riscv64 riscv64 trixie
+# Of each: the triplets of Debian's compiler and of its musl, Debian's name, qemu-user's name, and the
+# suites that have musl for it.
+target_x86_64  := x86_64-linux-gnu     x86_64-linux-musl     amd64   x86_64  bookworm trixie sid
+target_i686    := i686-linux-gnu       i386-linux-musl       i386    i386    bookworm trixie sid
+target_aarch64 := aarch64-linux-gnu    aarch64-linux-musl    arm64   aarch64 bookworm trixie sid
+target_armv7   := arm-linux-gnueabihf  arm-linux-musleabihf  armhf   arm     bookworm trixie sid
+target_riscv64 := riscv64-linux-gnu    riscv64-linux-musl    riscv64 riscv64 trixie sid
 target_mipsel  := mipsel-linux-gnu     mipsel-linux-musl     mipsel  mipsel  bookworm
-target_s390x   := s390x-linux-gnu      s390x-linux-musl      s390x   s390x   bookworm
+target_s390x   := s390x-linux-gnu      s390x-linux-musl      s390x   s390x   bookworm trixie sid
 
 B := build
 STATIC := -static
 ifdef ARCH
 target := $(target_$(ARCH))
 ifndef target
-$(error ARCH=$(ARCH): one of $(ARCHES) is wanted; for another machine give CROSS_COMPILE= or CC=)
+$(error ARCH=$(ARCH): one of $(TARGETS) is wanted; for another machine give CROSS_COMPILE= or CC=)
 endif
 CROSS_COMPILE ?= $(word 1,$(target))-
 QEMU := qemu-$(word 4,$(target))
@@ -68,9 +69,46 @@ compiled_by = $(CC) $(CPPFLAGS) $(CFLAGS) $(STATIC) $(HEADERS) $(BPF_CFLAGS)
 $(COMPILER): always
 	$(Q)echo '$(compiled_by)' | cmp -s - $@ || echo '$(compiled_by)' >$@
 
+# musl of each, unpacked from Debian's packages; not kept where this compiler cannot link it (binutils
+# before 2.41 do not know what newer ones wrote for RISC-V).
+musl: $(TARGETS:%=build/musl/%/packages)
+build/musl/%/packages:
+	$(Q)for suite in $(wordlist 5,9,$(target_$*)); do \
+		tests/packages $$suite $(word 3,$(target_$*)) build/musl/$* musl-dev && break; \
+	done || echo "make: no musl for $*: it will be glibc" >&2
+	$(Q)[ ! -e $@ ] || $(MAKE) -s --no-print-directory ARCH=$* musl-links 2>/dev/null || { \
+		rm -rf build/musl/$*/usr && echo "make: cannot link musl for $*: it will be glibc" >&2; }
+musl-links:
+	$(Q)echo 'int main(void) { return 0; }' | \
+		$(CC) $(HEADERS) $(STATIC) -o $(B)/musl-links -x c - -x none $(LIBS)
+
+# Names, checksums and bytes are the same wherever and whenever they are made with the same tools.
+dist: musl
+	$(Q)rm -rf build/dist && mkdir -p build/dist
+	$(Q)for arch in $(TARGETS); do \
+		$(MAKE) --no-print-directory ARCH=$$arch build/$$arch/xguard && \
+		cp build/$$arch/xguard build/dist/xguard-$(VERSION)-$$arch || exit 1; \
+	done
+	$(Q)cd build/dist && sha256sum xguard-* >SHA256SUMS
+	$(Q)for arch in $(TARGETS); do \
+		libc=glibc; grep -q -e -nostdinc build/$$arch/compiler && libc=musl; \
+		wc -c build/dist/xguard-$(VERSION)-$$arch | sed "s/\$$/  $$libc/"; \
+	done
+
 # The unit tests, by qemu-user where this machine cannot run them itself.
 cross_units := $(patsubst tests/unit/%.c,$(B)/tests/%.t,$(wildcard tests/unit/*.c))
 check-units: $(cross_units)
 	$(Q)$(firstword $^) >/dev/null 2>&1; [ $$? -lt 126 ] || qemu=$(QEMU); \
 		prove --timer -e "timeout --foreground -k 10 300 $$qemu" $^
-.PHONY: always check-units
+
+# All four: make check-arches ARCHES="aarch64 armv7 riscv64 s390x"
+ARCHES ?= aarch64 s390x
+check-arches: musl xguard $(TOOLS)
+	$(Q)for arch in $(TARGETS); do \
+		echo "# $$arch"; $(MAKE) --no-print-directory ARCH=$$arch check-units || exit 1; \
+	done
+	$(Q)for arch in i686 $(ARCHES); do \
+		$(MAKE) --no-print-directory ARCH=$$arch build/$$arch/xguard build/$$arch/tests/send || exit 1; \
+	done
+	$(Q)$(PROVE) tests/arches/i686.t $(ARCHES:%=tests/arches/%.t)
+.PHONY: always musl musl-links dist check-units check-arches
