@@ -47,16 +47,21 @@ static size_t take_token(struct span *span)
 	return span->at - start;
 }
 
-/* No control characters, and a carriage return only at the end of a line. */
-static int is_clean(const char *head, size_t len)
+/* No control characters. */
+static int is_clean(struct span line)
 {
-	for (size_t i = 0; i < len; i++) {
-		if (head[i] == '\r' && i + 1 < len && head[i + 1] != '\n')
+	for (; line.at < line.end; line.at++)
+		if (((unsigned char)*line.at < ' ' && *line.at != '\t') || *line.at == 0x7f)
 			return 0;
-		if (((unsigned char)head[i] < ' ' && !memchr("\t\r\n", head[i], 3)) || head[i] == 0x7f)
-			return 0;
-	}
 	return 1;
+}
+
+/* The head is not whole. */
+static int ask_for_more(struct span rest, size_t len)
+{
+	if (rest.end > rest.at && rest.end[-1] == '\r')
+		rest.end--;
+	return !is_clean(rest) ? 400 : len < HTTP_HEAD_MAX ? 0 : 431;
 }
 
 /* "GET /metrics?query HTTP/1.1", or with http://HOST before the path. minor: of the version. */
@@ -95,23 +100,25 @@ int http_request(const char *head, size_t len, int *bodiless)
 	int minor = 0, hosts = 0, status;
 
 	*bodiless = 0;
-	if (!is_clean(head, len))
-		return 400;
 	do {
 		if (!next_line(&text, &line))
-			return len < HTTP_HEAD_MAX ? 0 : 431;
+			return ask_for_more(text, len);
 	} while (line.at == line.end); /* robust: an empty line or more before */
+	if (!is_clean(line))
+		return 400;
 	status = request_line(line, bodiless, &minor);
 	if (status == 400 || status == 505)
 		return status;
 	while (next_line(&text, &line)) {
 		if (line.at == line.end)
 			return hosts > 1 || (minor && !hosts) ? 400 : status;
+		if (!is_clean(line))
+			return 400;
 		hosts += skip(&line, "Host:");
 		if (line.at[-1] != ':' && (!take_token(&line) || line.at == line.end || *line.at != ':'))
 			return 400;
 	}
-	return len < HTTP_HEAD_MAX ? 0 : 431;
+	return ask_for_more(text, len);
 }
 
 const char *http_reason(int status)
