@@ -23,21 +23,37 @@
 #define ABOVE        16 /* descriptors on their way to a fixed number wait above this one */
 #define PATIENCE_MS  10000 /* for a reply: a guardian that takes longer is stopped, or stuck */
 
-/* Only what is needed stays open: no pipeline must wait for the guardian's end. */
-static void settle_descriptors(int requests, int news, int instances)
+/* The maps' descriptors to GUARDIAN_MAP and behind. Returns the first number that is free. */
+static int settle_maps(const struct guardian_recruiter *recruiter)
 {
+	if (!recruiter)
+		return GUARDIAN_MAP;
+	for (int i = 0; i < GUARDIAN_MAPS; i++)
+		*recruiter->maps[i] = fcntl(*recruiter->maps[i], F_DUPFD, ABOVE);
+	for (int i = 0; i < GUARDIAN_MAPS; i++)
+		*recruiter->maps[i] = dup2(*recruiter->maps[i], GUARDIAN_MAP + i);
+	return GUARDIAN_MAP + GUARDIAN_MAPS;
+}
+
+/* Only what is needed stays open: no pipeline must wait for the guardian's end. */
+static void settle_descriptors(int requests, int news, const struct guardian_duties *duties)
+{
+	int instances = duties->instances, first;
+
 	requests = fcntl(requests, F_DUPFD, ABOVE);
 	news = fcntl(news, F_DUPFD, ABOVE);
 	if (instances >= 0)
 		instances = fcntl(instances, F_DUPFD, ABOVE);
 	dup2(requests, GUARDIAN_REQUESTS);
 	dup2(news, GUARDIAN_NEWS);
+	first = settle_maps(duties->recruiter);
 	if (instances >= 0)
 		dup2(instances, GUARDIAN_INSTANCES);
-	if (!syscall(SYS_close_range, instances >= 0 ? GUARDIAN_INSTANCES + 1 : GUARDIAN_INSTANCES,
-		     ~0u, 0))
+	else
+		close(GUARDIAN_INSTANCES);
+	if (!syscall(SYS_close_range, first, ~0u, 0))
 		return;
-	for (int fd = getdtablesize(); --fd > GUARDIAN_INSTANCES;)
+	for (int fd = getdtablesize(); --fd >= first;)
 		close(fd);
 }
 
@@ -64,14 +80,15 @@ static void become_guardian(int requests, int news, const struct guardian_duties
 	for (int number = 1; number < NSIG; number++)
 		sigaction(number, &ignore, NULL);
 	prctl(PR_SET_NAME, "xguard-guardian");
-	settle_descriptors(requests, news, own.instances);
+	settle_descriptors(requests, news, &own);
 	spare_from_oom();
 	(void)!chdir("/"); /* keeps no file system busy */
 	if (!prlimit(0, RLIMIT_NOFILE, NULL, &files)) { /* two descriptors a link */
 		files.rlim_cur = files.rlim_max;
 		prlimit(0, RLIMIT_NOFILE, &files, NULL);
 	}
-	confine_keep(1ull << CAP_NET_ADMIN | (own.instance[0] ? 1ull << CAP_DAC_OVERRIDE : 0));
+	confine_keep(1ull << CAP_NET_ADMIN | (own.instance[0] ? 1ull << CAP_DAC_OVERRIDE : 0) |
+		     (own.recruiter ? 1ull << CAP_BPF | 1ull << CAP_PERFMON : 0));
 	guardian_serve(&own);
 }
 
@@ -201,7 +218,7 @@ static int no_reply(struct guardian *guardian, const struct guardian_request *re
 static int ask(struct guardian *guardian, const struct guardian_request *request,
 	       const int *fds, size_t nfds, struct guardian_reply *reply, struct failure *failure)
 {
-	static const char *const what[] = { "attach to", "detach from", "look at" };
+	static const char *const what[] = { "attach to", "detach from", "look at", "follow" };
 	int heard, err = send_request(guardian, request, fds, nfds);
 	ssize_t n = 0;
 
@@ -321,6 +338,14 @@ int guardian_attach(struct guardian *guardian, const struct link_info *link, int
 int guardian_detach(struct guardian *guardian, int ifindex, struct failure *failure)
 {
 	struct guardian_request request = { .kind = REQUEST_DETACH, .ifindex = ifindex };
+	struct guardian_reply reply;
+
+	return ask(guardian, &request, NULL, 0, &reply, failure);
+}
+
+int guardian_follow(struct guardian *guardian, struct failure *failure)
+{
+	struct guardian_request request = { .kind = REQUEST_FOLLOW };
 	struct guardian_reply reply;
 
 	return ask(guardian, &request, NULL, 0, &reply, failure);

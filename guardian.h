@@ -13,6 +13,7 @@
 
 #include "failure.h"
 #include "netlink.h"
+#include "packet.h"
 
 #define PROGRAM_NAME "xguard" /* of ours, on whatever link */
 
@@ -22,13 +23,32 @@ struct guardian {
 	pid_t pid;      /* 0: none, and then the rest is not held, whatever it is */
 };
 
+enum attach_mode { ATTACH_AUTO, ATTACH_NATIVE, ATTACH_GENERIC };
+
+#define GUARDIAN_MAPS 3 /* descriptors that the loading takes */
+
+/*
+ * How the guardian comes by programs for links that appear, inherited at the fork. Each link has a row
+ * of counters for itself; one whose link has been deleted is given to another link when all have been
+ * used.
+ */
+struct guardian_recruiter {
+	/* Load the program for a link; base becomes what its row holds already. Returns the program's
+	 * descriptor, or a negative value with failure filled in. */
+	int (*load)(const struct link_info *link, unsigned int row, struct link_count *base,
+		    void *context, struct failure *failure);
+	void *context;
+	int *maps[GUARDIAN_MAPS]; /* where load() finds its descriptors: other numbers in the guardian */
+	unsigned int rows;
+	enum attach_mode mode;
+};
+
 /* What the guardian must take down beside programs, inherited at the fork. */
 struct guardian_duties {
 	int instances;        /* directory descriptor of tracefs' instances, or -1 */
 	char instance[32];    /* name of the tracing instance to remove there, made or not, or empty */
+	const struct guardian_recruiter *recruiter; /* NULL: it only attaches what it is given */
 };
-
-enum attach_mode { ATTACH_AUTO, ATTACH_NATIVE, ATTACH_GENERIC };
 
 /* How an attach went. */
 struct attach_result {
@@ -47,6 +67,8 @@ enum link_event {
 	LINK_IS_TAKEN,     /* another program is attached in place of ours, or none is */
 	LINK_IS_RENAMED,   /* name is the new one */
 	LINKS_ARE_CLEAN,   /* the guardian was killed, and its deputy has detached from all links */
+	LINK_IS_ATTACHED,  /* one that came while links are followed */
+	LINK_IS_REFUSED,   /* such a one could not be attached to: failure says why */
 };
 
 struct guardian_news {
@@ -55,6 +77,15 @@ struct guardian_news {
 	char name[16];
 	int moved;         /* LINK_IS_GONE: 1: it is in another network namespace now */
 	__u32 program_id;  /* LINK_IS_TAKEN: the program that is there now, 0 for none */
+	union {
+		struct {             /* LINK_IS_ATTACHED */
+			unsigned int row;
+			int up;
+			struct link_count base;
+			struct attach_result how;
+		};
+		struct failure failure; /* LINK_IS_REFUSED */
+	};
 };
 
 /*
@@ -78,6 +109,19 @@ int guardian_attach(struct guardian *guardian, const struct link_info *link, int
  * are no longer attached. Returns 0, or -errno with failure filled in (the link and what to run).
  */
 int guardian_detach(struct guardian *guardian, int ifindex, struct failure *failure);
+
+/*
+ * From now on attach to every link that guardian_follows(), too, those that come later included; it
+ * makes news of each. What has been attached so far has the rows 0, 1, 2 ... in that order. A link that
+ * refused is tried again when it comes up again. Returns 0, or -errno with failure filled in.
+ */
+int guardian_follow(struct guardian *guardian, struct failure *failure);
+
+/*
+ * Is this one of `all` links? One that is up, but no loopback, and none that is stacked on another link
+ * of this namespace (VLAN, bridge, bond), or a frame would be counted twice.
+ */
+int guardian_follows(const struct link_info *link);
 
 /* Ask the kernel for a link that carries our program. Returns 0, or -errno with failure filled in. */
 int guardian_look(struct guardian *guardian, int ifindex, struct link_info *link,

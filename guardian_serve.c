@@ -14,40 +14,13 @@
 #include <linux/if.h>
 #include <linux/rtnetlink.h>
 
-#include "guardian_serve.h"
+#include "guardian_guard.h"
 #include "say.h"
 
 #define LOOK_MS      1000 /* a program attached by a BPF link makes no news: look this often */
 #define GONE_MS      100  /* wait so long for the kernel's news of a link that is gone: moved? */
 #define RETRY_NS     10000000
 #define REMOVE_TRIES 100
-
-/* One link that carries our program. */
-struct charge {
-	int ifindex;
-	int program;              /* -1: not held */
-	int answer;               /* the socket that answers for the link; -1: not held */
-	__u32 program_id;
-	char name[16];            /* as the reader knows it */
-	int up;                   /* as the reader knows it */
-	int dirty;                /* to be looked at */
-	int reported;             /* the reader knows that it could not be taken off */
-	enum { OURS, GONE, TAKEN } state;
-	__u64 missed_at;          /* GONE: since when, in ms */
-	int told_gone;            /* the kernel's own news of it have come, */
-	int moved;                /* and say that it is in another network namespace now */
-	__u32 taken_by;
-};
-
-struct guard {
-	const struct guardian_duties *duties;
-	int nl, events;
-	struct charge *charges;
-	size_t n;
-	int unheard;              /* news wait for room in the reader's socket */
-	int life[2];              /* a pipe: its end of file is the guardian's death */
-	pid_t deputy;             /* 0: none, and to be one itself */
-};
 
 static __u64 now_ms(void)
 {
@@ -72,7 +45,7 @@ static void drop(struct guard *guard, struct charge *charge)
 	*charge = guard->charges[--guard->n];
 }
 
-static struct charge *charge_of(struct guard *guard, int ifindex)
+struct charge *guard_charge_of(struct guard *guard, int ifindex)
 {
 	for (size_t i = 0; i < guard->n; i++)
 		if (guard->charges[i].ifindex == ifindex)
@@ -82,10 +55,12 @@ static struct charge *charge_of(struct guard *guard, int ifindex)
 
 static void mark(const struct link_info *link, int gone, void *context)
 {
-	struct charge *charge = charge_of(context, link->ifindex);
+	struct charge *charge = guard_charge_of(context, link->ifindex);
 
-	if (!charge)
+	if (!charge) {
+		recruits_hear(context, link, gone);
 		return;
+	}
 	charge->dirty = 1;
 	charge->told_gone = gone;
 	charge->moved = gone && link->moved;
@@ -228,8 +203,8 @@ static void deputize(struct guard *guard)
  * against another xguard that starts at the same moment. But the deputy comes before that: it would
  * have the socket, too, and could still have it when the next attempt wants it.
  */
-static int attach(struct guard *guard, const struct guardian_request *request,
-		  const int fds[REQUEST_FDS], struct guardian_reply *reply)
+static int take_charge(struct guard *guard, const struct guardian_request *request,
+		       const int fds[REQUEST_FDS], struct guardian_reply *reply)
 {
 	struct charge *charge = &guard->charges[guard->n];
 	struct link_info *link = &reply->link;
@@ -265,14 +240,15 @@ static int attach(struct guard *guard, const struct guardian_request *request,
 	return err;
 }
 
-static int make_room(struct guard *guard, struct guardian_reply *reply)
+int guard_attach(struct guard *guard, const struct guardian_request *request,
+		 const int fds[REQUEST_FDS], struct guardian_reply *reply)
 {
 	struct charge *charges = realloc(guard->charges, (guard->n + 1) * sizeof(*charges));
 
 	if (!charges)
 		return fail(&reply->failure, ENOMEM, "attach to %s", reply->link.name);
 	guard->charges = charges;
-	return 0;
+	return take_charge(guard, request, fds, reply);
 }
 
 /* Returns 0, or the first failure, which the reader reports; what stays on stays in charge. */
@@ -344,15 +320,20 @@ static int serve(struct guard *guard)
 		reply.err = netlink_link(guard->nl, NULL, request.ifindex, &reply.link,
 					 &reply.failure);
 	} else if (request.kind == REQUEST_DETACH) {
+		guard->recruits.following = 0;
 		reply.err = detach(guard, request.ifindex, &reply.failure);
-	} else if (charge_of(guard, request.ifindex)) {
+	} else if (request.kind == REQUEST_FOLLOW) {
+		guard->recruits.following = guard->recruits.scan = 1;
+	} else if (guard_charge_of(guard, request.ifindex)) {
 		reply.err = fail(&reply.failure, EEXIST, "attach to %s", request.name);
 		fail_reason(&reply.failure, "it is traced by this xguard already");
 	} else {
-		reply.err = make_room(guard, &reply);
-		if (!reply.err)
-			reply.err = attach(guard, &request, fds, &reply);
+		reply.err = guard_attach(guard, &request, fds, &reply);
 		kept = !reply.err;
+		if (kept)
+			guard->charges[guard->n - 1].row = guard->recruits.rows++;
+		else
+			recruits_refuse(guard, request.ifindex);
 	}
 	reply.result.program_id = request.program_id;
 	for (int i = kept; i < REQUEST_FDS; i++)
@@ -369,6 +350,12 @@ static int tell(struct guard *guard, const struct charge *charge, enum link_even
 				      .moved = charge->moved, .program_id = charge->taken_by };
 
 	memcpy(news.name, charge->name, sizeof(news.name));
+	if (event == LINK_IS_ATTACHED) {
+		news.row = charge->row;
+		news.up = charge->up;
+		news.base = charge->base;
+		news.how = charge->how;
+	}
 	if (send(GUARDIAN_NEWS, &news, sizeof(news), MSG_DONTWAIT | MSG_NOSIGNAL) >= 0 ||
 	    (errno != EAGAIN && errno != ENOBUFS))
 		return 1;
@@ -401,6 +388,10 @@ static int look_at(struct guard *guard, struct charge *charge)
 	struct charge now = *charge;
 	struct link_info link;
 
+	if (charge->announce && tell(guard, charge, LINK_IS_ATTACHED))
+		charge->announce = 0;
+	if (charge->announce)
+		return 0;
 	if (charge->state == OURS)
 		check(guard, charge, &link);
 	if (charge->state == TAKEN)
@@ -434,6 +425,7 @@ static int look_around(struct guard *guard, int all)
 			continue;
 		guard->unheard = 0;
 		if (look_at(guard, charge)) {
+			recruits_lose(guard, charge);
 			drop(guard, charge);
 			continue;
 		}
@@ -470,6 +462,7 @@ void guardian_serve(const struct guardian_duties *duties)
 			all = 1;
 		if (n > 0 && fds[0].revents && !serve(&guard))
 			break;
+		recruits_enlist(&guard);
 		pause = look_around(&guard, all);
 		if (all)
 			looked = now_ms();

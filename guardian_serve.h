@@ -15,6 +15,7 @@ enum request_kind {
 	REQUEST_ATTACH,      /* comes with the program's descriptor, and the leftover's behind it */
 	REQUEST_DETACH,      /* ifindex 0: from all links */
 	REQUEST_LOOK,        /* what the kernel says of the link now */
+	REQUEST_FOLLOW,      /* attach to what comes */
 };
 
 #define REQUEST_FDS 2
@@ -37,7 +38,7 @@ struct guardian_reply {
 };
 
 /* Where the guardian has its descriptors; 2 stays the standard error. */
-enum { GUARDIAN_REQUESTS = 0, GUARDIAN_NEWS = 1, GUARDIAN_INSTANCES = 3 };
+enum { GUARDIAN_REQUESTS = 0, GUARDIAN_NEWS = 1, GUARDIAN_INSTANCES = 3, GUARDIAN_MAP = 4 };
 
 /*
  * The guardian's life, in the forked child, with the descriptors above and no others open. It has a

@@ -92,9 +92,10 @@ static int take_line(const struct trace_line *line, void *context)
 
 	if (!link)
 		return 0;
-	run->lines_read[link - run->links]++;
+	link->lines_read++;
 	if (!enough(run)) {
 		run->lines++;
+		link->lines++;
 		report_packet(&run->report, &run->output, line);
 	}
 	if (run->ended_at)
@@ -121,6 +122,20 @@ int loop_drain(struct run *run, struct failure *failure)
 	return 0;
 }
 
+/* A link came. It may have the row of one that is gone, which is then summed up. */
+static void welcome(struct run *run, const struct guardian_news *news)
+{
+	struct run_link *link = &run->links[news->row];
+
+	if (news->row < run->nlinks && link->info.ifindex) {
+		link->end = &news->base;
+		tell_summary(run, news->row, &run->output);
+	}
+	tell_attached(run, run_enlist(run, news), NULL);
+	if (run->look > run_now() + NOTHING_NS)
+		run->look = run_now() + NOTHING_NS;
+}
+
 /* What the guardian says of a link that we trace. Returns 0, or -1: the run is over. */
 static int hear(struct run *run, const struct guardian_news *news, struct failure *failure)
 {
@@ -128,6 +143,12 @@ static int hear(struct run *run, const struct guardian_news *news, struct failur
 	const char *name = link ? link->info.name : news->name;
 
 	switch (news->event) {
+	case LINK_IS_ATTACHED:
+		welcome(run, news);
+		return 0;
+	case LINK_IS_REFUSED:
+		say_failure(&news->failure);
+		return 0;
 	case LINK_IS_DOWN:
 		say("%s: the link went down; still attached", name);
 		return 0;
@@ -160,9 +181,14 @@ static int hear(struct run *run, const struct guardian_news *news, struct failur
 		fail_next(failure, "start xguard again to go on");
 		break;
 	}
-	if (link)
+	if (link) {
 		link->attached = 0;
-	return -1;
+		link->until = run_now();
+	}
+	if (!run->options.all || news->event == LINKS_ARE_CLEAN)
+		return -1;
+	say_failure(failure);
+	return 0;
 }
 
 static int hear_all(struct run *run, struct failure *failure)

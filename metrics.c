@@ -73,7 +73,7 @@ void metrics_write(const struct run *run, struct output *out)
 {
 	static const char *const unattributed[] = { "unattributed_packets_total",
 						    "unattributed_bytes_total" };
-	struct sum sums[INTERFACES_MAX];
+	struct sum sums[LINKS_MAX];
 	struct link_count count;
 
 	sum_up(run, sums);
@@ -85,6 +85,8 @@ void metrics_write(const struct run *run, struct output *out)
 		begin(out, unattributed[bytes], "counter", bytes ? "The lengths of those." :
 		      "Frames that arrived when the flow table had no room for their flow.");
 		for (size_t i = 0; i < run->nlinks; i++) {
+			if (!run->links[i].info.ifindex)
+				continue;
 			run_link_counts(run, i, &count);
 			put_interface(run, out, unattributed[bytes], i);
 			output_format(out, "} %llu\n", bytes ? count.unattributed.bytes :
@@ -93,6 +95,8 @@ void metrics_write(const struct run *run, struct output *out)
 	}
 	begin(out, "flows", "gauge", "Flows seen since the start.");
 	for (size_t i = 0; i < run->nlinks; i++) {
+		if (!run->links[i].info.ifindex)
+			continue;
 		put_interface(run, out, "flows", i);
 		output_format(out, "} %llu\n", sums[i].flows);
 	}

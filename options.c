@@ -218,7 +218,7 @@ static int check(const struct options *options, unsigned long long given, struct
 				     options->filter);
 	if (options->action != ACTION_TRACE)
 		return 0;
-	if (!options->ninterfaces)
+	if (!options->ninterfaces && !options->all)
 		return option_misuse(failure, "add --interface IFACE, such as -i eth0",
 				     "no interface given");
 	if (!options->trace)

@@ -28,6 +28,7 @@ struct options {
 	enum attach_mode mode;
 	const char *interfaces[INTERFACES_MAX]; /* as given; pointers into argv */
 	size_t ninterfaces;
+	int all;                       /* every link that is up, too, but lo and stacked ones */
 	unsigned int protocol;         /* IPPROTO_TCP, _UDP or _ICMP; 0: all */
 	char *filter;                  /* the remaining words joined by blanks, malloced; or NULL */
 	unsigned int by;               /* FIELD_ bits of packet.h */

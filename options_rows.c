@@ -180,10 +180,13 @@ static int take_interface(struct options *options, const struct option_row *row,
 			  struct failure *failure)
 {
 	(void)row;
-	if (!*word || !strcmp(word, "all"))
+	if (!*word)
 		return option_misuse(failure, "name a link, such as -i eth0; -i may be repeated",
-				     "--interface '%s': %s", word, *word ?
-				     "this version takes links by name only" : "the name is empty");
+				     "--interface '': the name is empty");
+	if (!strcmp(word, "all")) {
+		options->all = 1;
+		return 0;
+	}
 	if (options->ninterfaces == INTERFACES_MAX)
 		return option_misuse(failure, "run a second xguard for the others",
 			      "--interface '%s': more than %d interfaces", word, INTERFACES_MAX);
@@ -244,7 +247,7 @@ static int take_by(struct options *options, const struct option_row *row, const 
 /* A row without take is a heading of the usage. */
 const struct option_row option_rows[] = {
 	{.help = "What to trace:"},
-	{'i', "interface", "IFACE", "the link to look at; may be repeated", .take = take_interface,
+	{'i', "interface", "IFACE", "the link to look at, or all; may be repeated", .take = take_interface,
 	 .only = ~0u},
 	{'k', "kernel-trace", NULL, "a line for every frame, as the kernel prints it",
 	 FLAG(trace, TRACE_KERNEL)},

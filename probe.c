@@ -186,6 +186,7 @@ int probe(struct run *run, struct failure *failure)
 	close(nl);
 	if (err)
 		return err;
+	options->all = 0;
 	if (!n) /* a program is made for a link; nothing is attached to this one */
 		options->interfaces[options->ninterfaces++] = "lo";
 	uname(&kernel);

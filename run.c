@@ -7,6 +7,7 @@
 #include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
+#include <linux/if.h>
 #include <linux/if_arp.h>
 #include <linux/membarrier.h>
 
@@ -36,6 +37,23 @@ struct run_link *run_link_of(struct run *run, int ifindex)
 	return NULL;
 }
 
+void run_link_counts(const struct run *run, size_t link, struct link_count *sum)
+{
+	const volatile struct link_count *row = &run->maps.counts[link * (run->maps.cpus + 1)];
+	const volatile __u64 *from = (const volatile __u64 *)row;
+	const size_t n = sizeof(*sum) / sizeof(__u64);
+	__u64 *to = (__u64 *)sum;
+
+	memset(sum, 0, sizeof(*sum));
+	if (run->links[link].end)
+		*sum = *run->links[link].end;
+	else
+		for (size_t i = 0; i < n * (run->maps.cpus + 1); i++)
+			to[i % n] += read_counter(&from[i]);
+	for (size_t i = 0; i < n; i++)
+		to[i] -= ((const __u64 *)&run->links[link].base)[i];
+}
+
 /* How frames of this link begin. */
 static unsigned int link_type(const struct link_info *link)
 {
@@ -56,25 +74,63 @@ static unsigned int link_type(const struct link_info *link)
 	return LINK_UNKNOWN;
 }
 
+static void set_link(struct run *run, size_t i, const struct link_info *info)
+{
+	run->links[i] = (struct run_link){ .info = *info, .program = -1 };
+	run->names[i].ifindex = info->ifindex;
+	memcpy(run->names[i].name, info->name, sizeof(info->name));
+}
+
+struct looker {
+	struct run *run;
+	int nl;
+};
+
+static int add_link(const struct link_info *info, void *context)
+{
+	const struct looker *looker = context;
+	struct run *run = looker->run;
+
+	if (run_link_of(run, info->ifindex) || run->nlinks == LINKS_MAX)
+		return 0; /* named twice: traced once */
+	set_link(run, run->nlinks, info);
+	run->links[run->nlinks++].ssh_port = ssh_port_over(looker->nl, info);
+	return 0;
+}
+
+static int add_followed(const struct link_info *info, void *context)
+{
+	return guardian_follows(info) ? add_link(info, context) : 0;
+}
+
 static int look_up_links(struct run *run, struct failure *failure)
 {
-	const struct options *options = &run->options;
+	struct options *options = &run->options;
+	struct looker looker = { run, netlink_open(0, failure) };
 	struct link_info info;
-	int nl = netlink_open(0, failure), err = 0;
+	const char *name;
+	int err = 0;
 
-	if (nl < 0)
-		return nl;
+	if (looker.nl < 0)
+		return looker.nl;
 	for (size_t i = 0; i < options->ninterfaces && !err; i++) {
-		err = netlink_link(nl, options->interfaces[i], 0, &info, failure);
-		if (err || run_link_of(run, info.ifindex))
-			continue; /* named twice: traced once */
-		run->names[run->nlinks].ifindex = info.ifindex;
-		memcpy(run->names[run->nlinks].name, info.name, sizeof(info.name));
-		run->links[run->nlinks].program = -1;
-		run->links[run->nlinks].ssh_port = ssh_port_over(nl, &info);
-		run->links[run->nlinks++].info = info;
+		name = options->interfaces[i];
+		err = netlink_link(looker.nl, name, 0, &info, failure);
+		if (err == -ENODEV && !strcmp(name, "any"))
+			err = !(options->all = 1);
+		else if (!err)
+			add_link(&info, &looker);
 	}
-	close(nl);
+	if (options->all && !err) {
+		run->report.show_interface = 1;
+		err = netlink_links(looker.nl, add_followed, &looker, failure);
+		if (!err && !run->nlinks) {
+			err = fail(failure, 0, "interface all");
+			fail_reason(failure, "no link is up, but lo and links stacked on others");
+			fail_next(failure, "set one up (ip link set dev IFACE up), or name one");
+		}
+	}
+	close(looker.nl);
 	return err;
 }
 
@@ -121,8 +177,9 @@ static void configure_masks(const struct options *options, struct config *config
 }
 
 /* What is the same for all links of a run. */
-static void configure(const struct run *run, struct config *config)
+static void configure(struct run *run)
 {
+	struct config *config = &run->config;
 	const struct options *options = &run->options;
 
 	memset(config, 0, sizeof(*config));
@@ -132,18 +189,19 @@ static void configure(const struct run *run, struct config *config)
 	config->cpus = run->maps.cpus;
 	config->slot_bits = run->maps.slot_bits;
 	config->sample = options->sample;
-	config->one_word4 = run->nlinks == 1 && !(options->by & (FIELD_SRC_PORT | FIELD_DST_PORT));
+	config->one_word4 = run->nlinks == 1 && !options->all && !(options->by & (FIELD_SRC_PORT | FIELD_DST_PORT));
 	config->plain = sizeof(long) < 8;
 	configure_masks(options, config);
 	random_bytes(config->multiplier, sizeof(config->multiplier));
 	for (size_t i = 0; i < 6; i++)
 		config->multiplier[i] |= 1;
 	if (config->kernel_trace)
-		snprintf(config->format, sizeof(config->format), TRACE_FORMAT, run->trace.marker);
+		snprintf(config->format, sizeof(config->format), TRACE_FORMAT, run->marker);
 }
 
-static int load_link(struct run *run, size_t i, struct config *config, struct failure *failure)
+static int load_link(struct run *run, size_t i, struct failure *failure)
 {
+	struct config *config = &run->config;
 	struct run_link *link = &run->links[i];
 	struct bpf_program program = run->program;
 	struct filter filter;
@@ -180,66 +238,113 @@ static int choose_object(struct run *run, struct failure *failure)
 	return run->object ? 0 : -1; /* not every reason is an errno */
 }
 
-static int load(struct run *run, struct failure *failure)
+static int make_maps(struct run *run, struct failure *failure)
 {
-	struct config config;
 	int cpus, err;
 
 	cpus = bpf_load_cpus(failure);
 	if (cpus < 0)
 		return cpus;
-	err = bpf_maps_create(&run->maps, run->options.trace == TRACE_USERSPACE, cpus, run->nlinks,
-			      run->options.max_flows, failure);
-	if (err)
-		return err;
-	configure(run, &config);
+	err = bpf_maps_create(&run->maps, run->options.trace == TRACE_USERSPACE, cpus,
+			      run->options.all ? LINKS_MAX : run->nlinks, run->options.max_flows,
+			      failure);
+	if (!err)
+		configure(run);
+	return err;
+}
+
+/* Of all links, those that cannot be traced (an ARP filter on a tunnel) give way to the others: the
+ * guardian says why when it tries them again. */
+static int load(struct run *run, struct failure *failure)
+{
+	int err;
+
 	for (size_t i = 0; i < run->nlinks; i++) {
-		err = load_link(run, i, &config, failure);
-		if (err)
+		err = load_link(run, i, failure);
+		if (err && (!run->options.all || run->nlinks == 1))
 			return err;
+		if (!err)
+			continue;
+		run->nlinks--;
+		memmove(&run->links[i], &run->links[i + 1], (run->nlinks - i) * sizeof(*run->links));
+		memmove(&run->names[i], &run->names[i + 1], (run->nlinks - i) * sizeof(*run->names));
+		i--;
 	}
 	return 0;
+}
+
+/* In the guardian. */
+static int recruit(const struct link_info *link, unsigned int row, struct link_count *base,
+		   void *context, struct failure *failure)
+{
+	struct run *run = context;
+	int err;
+
+	set_link(run, row, link);
+	run_link_counts(run, row, base);
+	err = load_link(run, row, failure);
+	return err ? err : run->links[row].program;
 }
 
 static int open_trace(struct run *run, struct failure *failure)
 {
-	char marker[TRACE_MARKER_LEN + 1];
-	__u32 number;
-
 	if (run->options.trace == TRACE_USERSPACE)
 		return flows_open(&run->flows, &run->maps, failure);
-	random_bytes(&number, sizeof(number));
-	snprintf(marker, sizeof(marker), "xg%08x", number);
-	return trace_pipe_open(&run->trace, marker, run->note, failure);
+	return trace_pipe_open(&run->trace, run->marker, run->note, failure);
 }
 
-static int attach(struct run *run,
-		  void (*attached)(const struct run *run, const struct run_link *link),
-		  struct failure *failure)
+static int attach_link(struct run *run, struct run_link *link, struct failure *failure)
 {
-	enum attach_mode mode;
-	struct run_link *link;
+	enum attach_mode mode = run->options.mode;
 	int err;
 
-	for (size_t i = 0; i < run->nlinks; i++) {
-		link = &run->links[i];
-		mode = run->options.mode;
-		link->spared = mode == ATTACH_AUTO && link->ssh_port &&
-			!ssh_driver_is_quiet(&link->info);
-		if (link->spared)
-			mode = ATTACH_GENERIC;
-		err = guardian_attach(&run->guardian, &link->info, link->program, mode,
-				      &link->how, failure);
-		if (err)
-			return err;
-		if (link->spared)
-			snprintf(link->how.why_generic, sizeof(link->how.why_generic),
-				 "native mode could cut off your SSH connection");
-		link->attached = 1;
-		run->attached_at = run_now();
-		attached(run, link);
-	}
+	link->spared = mode == ATTACH_AUTO && link->ssh_port && !ssh_driver_is_quiet(&link->info);
+	if (link->spared)
+		mode = ATTACH_GENERIC;
+	err = guardian_attach(&run->guardian, &link->info, link->program, mode, &link->how, failure);
+	if (err)
+		return err;
+	if (link->spared)
+		snprintf(link->how.why_generic, sizeof(link->how.why_generic),
+			 "native mode could cut off your SSH connection");
+	link->attached = 1;
+	link->since = run->attached_at = run_now();
 	return 0;
+}
+
+static int attach(struct run *run, run_told *told, struct failure *failure)
+{
+	int err = 0, all = run->options.all;
+
+	for (size_t i = 0; i < run->nlinks; i++) {
+		err = attach_link(run, &run->links[i], failure);
+		if (err && (!all || err == -EPIPE || err == -ETIMEDOUT))
+			return err;
+		told(run, &run->links[i], err ? failure : NULL);
+		if (err)
+			run->links[i].info.ifindex = run->names[i].ifindex = 0;
+	}
+	if (all && !run->attached_at) {
+		fail(failure, 0, "interface all");
+		return fail_reason(failure, "no link could be attached to");
+	}
+	return all ? guardian_follow(&run->guardian, failure) : 0;
+}
+
+struct run_link *run_enlist(struct run *run, const struct guardian_news *news)
+{
+	struct run_link *link = &run->links[news->row];
+	struct link_info info = { .ifindex = news->ifindex, .flags = news->up ? IFF_UP : 0 };
+
+	memcpy(info.name, news->name, sizeof(info.name));
+	set_link(run, news->row, &info);
+	link->attached = 1;
+	link->since = run_now();
+	link->base = news->base;
+	link->how = news->how;
+	if (news->row >= run->nlinks)
+		run->report.nlinks = run->nlinks = news->row + 1;
+	return link;
 }
 
 void run_begin(struct run *run)
@@ -264,20 +369,36 @@ static int start_guardian(struct run *run, struct failure *failure)
 		duties.instances = run->trace.instances;
 		memcpy(duties.instance, run->trace.instance, sizeof(duties.instance));
 	}
+	if (run->options.all) {
+		run->recruiter = (struct guardian_recruiter){
+			.load = recruit, .context = run, .rows = LINKS_MAX,
+			.maps = { &run->maps.cache, &run->maps.flows, &run->maps.links },
+			.mode = run->options.mode,
+		};
+		duties.recruiter = &run->recruiter;
+	}
 	return guardian_start(&run->guardian, &duties, failure);
 }
 
 int run_prepare(struct run *run, struct failure *failure)
 {
-	int err;
+	__u32 number;
+	int err, all;
 
+	random_bytes(&number, sizeof(number));
+	snprintf(run->marker, sizeof(run->marker), "xg%08x", number);
 	err = choose_object(run, failure);
 	if (!err)
 		err = look_up_links(run, failure);
+	all = run->options.all; /* then the guardian loads, too, and takes the maps with it */
+	if (!err && all)
+		err = make_maps(run, failure);
 	if (!err)
 		err = start_guardian(run, failure);
 	if (!err && run->options.trace == TRACE_KERNEL)
 		err = open_trace(run, failure);
+	if (!err && !all)
+		err = make_maps(run, failure);
 	if (!err)
 		err = load(run, failure);
 	if (!err && run->options.trace == TRACE_USERSPACE)
@@ -285,28 +406,13 @@ int run_prepare(struct run *run, struct failure *failure)
 	return err;
 }
 
-int run_open(struct run *run, void (*attached)(const struct run *run, const struct run_link *link),
-	     struct failure *failure)
+int run_open(struct run *run, run_told *told, struct failure *failure)
 {
 	int err = run_prepare(run, failure);
 
-	return err ? err : attach(run, attached, failure);
+	return err ? err : attach(run, told, failure);
 }
 
-void run_link_counts(const struct run *run, size_t link, struct link_count *sum)
-{
-	const volatile struct link_count *row = &run->maps.counts[link * (run->maps.cpus + 1)];
-
-	memset(sum, 0, sizeof(*sum));
-	for (unsigned int cpu = 0; cpu <= run->maps.cpus; cpu++, row++) {
-		sum->matched.packets += read_counter(&row->matched.packets);
-		sum->matched.bytes += read_counter(&row->matched.bytes);
-		sum->unattributed.packets += read_counter(&row->unattributed.packets);
-		sum->unattributed.bytes += read_counter(&row->unattributed.bytes);
-		sum->lines += read_counter(&row->lines);
-		sum->unprinted += read_counter(&row->unprinted);
-	}
-}
 
 /* Sum of everything that the program writes without taking a lock. */
 static __u64 counted(const struct run *run)

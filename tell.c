@@ -6,11 +6,16 @@
 #include "say.h"
 #include "tell.h"
 
-void tell_attached(const struct run *run, const struct run_link *link)
+void tell_attached(const struct run *run, const struct run_link *link,
+		   const struct failure *refused)
 {
 	const struct attach_result *how = &link->how;
 	const char *name = link->info.name;
 
+	if (refused) {
+		say_failure(refused);
+		return;
+	}
 	say("attached to %s (%s%s%s, program id %u); press Ctrl+C to stop", name,
 	    xdp_mode_name(how->mode), how->why_generic[0] ? ": " : "", how->why_generic,
 	    how->program_id);
@@ -35,16 +40,18 @@ void tell_attached(const struct run *run, const struct run_link *link)
 void tell_counts(struct run *run, size_t i, struct report_summary *summary)
 {
 	const struct flow *flow;
+	const struct run_link *link = &run->links[i];
 	struct link_count sum;
 
 	run_link_counts(run, i, &sum);
 	memset(summary, 0, sizeof(*summary));
-	summary->interface = run->links[i].info.name;
-	summary->nanoseconds = (run->ended_at ? run->ended_at : run_now()) - run->attached_at;
+	summary->interface = link->info.name;
+	summary->nanoseconds = (link->until ? link->until : run->ended_at ? run->ended_at :
+				run_now()) - link->since;
 	summary->counted = sum.matched;
 	if (run->options.trace == TRACE_KERNEL) {
-		summary->lines = run->lines;
-		summary->lost = sum.lines > run->lines_read[i] ? sum.lines - run->lines_read[i] : 0;
+		summary->lines = link->lines;
+		summary->lost = sum.lines > link->lines_read ? sum.lines - link->lines_read : 0;
 		/* Before the end there may be lines on their way. */
 		if (!run->ended_at && summary->lost > run->lost_seen + sum.unprinted)
 			summary->lost = run->lost_seen + sum.unprinted;
@@ -53,7 +60,7 @@ void tell_counts(struct run *run, size_t i, struct report_summary *summary)
 	summary->unattributed = sum.unattributed;
 	summary->counted = sum.unattributed;
 	for (flow = run->flows.flow; flow < run->flows.flow + run->flows.n; flow++) {
-		if ((int)flow->key.ifindex != run->links[i].info.ifindex)
+		if ((int)flow->key.ifindex != link->info.ifindex)
 			continue;
 		summary->flows++;
 		summary->counted.packets += flow->total.packets;
@@ -61,17 +68,22 @@ void tell_counts(struct run *run, size_t i, struct report_summary *summary)
 	}
 }
 
-void tell_summaries(struct run *run, struct output *out)
+void tell_summary(struct run *run, size_t i, struct output *out)
 {
 	struct report_summary summary;
 	char text[256];
 
-	for (size_t i = 0; i < run->nlinks; i++) {
-		tell_counts(run, i, &summary);
-		report_summary(&run->report, out, &summary, run_now(), text, sizeof(text));
-		if (!out || run->options.format != FORMAT_JSON)
-			say("%s", text);
-	}
+	tell_counts(run, i, &summary);
+	report_summary(&run->report, out, &summary, run_now(), text, sizeof(text));
+	if (!out || run->options.format != FORMAT_JSON)
+		say("%s", text);
+}
+
+void tell_summaries(struct run *run, struct output *out)
+{
+	for (size_t i = 0; i < run->nlinks; i++)
+		if (run->links[i].info.ifindex)
+			tell_summary(run, i, out);
 }
 
 void tell_nothing(const struct run *run, const struct run_link *link, __u64 arrived)

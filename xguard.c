@@ -87,7 +87,7 @@ static void prepare_report(struct run *run)
 		.prefix4 = run->options.prefix4,
 		.prefix6 = run->options.prefix6,
 		.numeric = run->options.numeric,
-		.show_interface = run->options.ninterfaces > 1,
+		.show_interface = run->options.ninterfaces > 1 || run->options.all,
 		.realtime_offset = real.tv_sec * 1000000000ll + real.tv_nsec - (__s64)run_now(),
 		.links = run->names, /* nlinks: once they are known */
 	};
