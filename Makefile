@@ -63,8 +63,8 @@ xguard: $(B)/xguard always
 $(B)/xguard: $(OBJS) $(if $(PACK),$(B)/pack $(B)/unpack.bin)
 	$(call say,LD)
 	$(Q)$(CC) $(CFLAGS) $(XLDFLAGS) $(LDFLAGS) -Wl,-Map=$(B)/xguard.map -o $(B)/xguard.debug $(OBJS) $(LIBS)
-	$(Q)$(if $(PACK),$(B)/pack $(B)/xguard.debug $(B)/unpack.bin $@, \
-		$(STRIP) -s -R .comment -R '.note*' -o $@ $(B)/xguard.debug)
+	$(Q)$(STRIP) -s -R .comment -R '.note*' -o $(B)/xguard.stripped $(B)/xguard.debug
+	$(Q)$(if $(PACK),$(B)/pack $(B)/xguard.stripped $(B)/unpack.bin $@,cp $(B)/xguard.stripped $@)
 
 $(B)/pack: pack.c
 	$(call say,HOSTCC)
