@@ -44,13 +44,16 @@ for trace in u k; do
 done
 
 # Signals that come while it starts: never a program or a tracing instance left.
-programs=0 instances=0
+programs=0 instances=0 deaf=0
 for delay in 001 004 008 012 016 020 025 030 035 040; do
 	for signal in TERM KILL; do # SIGINT is ignored in the background, before it is xguard's
 		start hasty ip netns exec "$receiver" "$XGUARD" -i rx0 -k
+		while read -r name <"/proc/$pid/comm" && [ "$name" = sh ]; do :; done # not yet another's
 		sleep 0.$delay
 		kill -$signal "$pid"
-		stop hasty 0
+		stop hasty 0 >"$work/stopped"
+		case $status in 0 | 143 | 137) ;; *) deaf=$((deaf + 1)) ;; esac
+		! grep -q 'hasty does not end' "$work/stopped" || deaf=$((deaf + 1))
 		wait_for 1 has_no_program "$receiver" rx0 || programs=$((programs + 1))
 		wait_for 1 has_no_instance "$pid" || instances=$((instances + 1))
 	done
