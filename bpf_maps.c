@@ -17,7 +17,7 @@
 
 #define SLOTS_MIN     4u /* a set of count.h */
 #define CACHE_OF_CPU  (256ull << 10)
-#define CACHE_OF_ALL  (4ull << 20)
+#define CACHE_OF_ALL  (8ull << 20)
 #define BUDGET_MIN    (2ull << 20)
 #define BUDGET_MAX    (32ull << 20)
 #define FLOWS_MIN     1024u
@@ -127,7 +127,7 @@ static unsigned long long default_budget(void)
 }
 
 /*
- * By default the cache has 4 MiB, or 256 KiB a CPU where that is more, but no more than half of the
+ * By default the cache has 8 MiB, or 256 KiB a CPU where that is more, but no more than half of the
  * budget, and the second level what is left of it. Who asks for many flows wants them to be fast,
  * too: then the cache has half as much memory as the second level, if that is more.
  */

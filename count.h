@@ -118,6 +118,7 @@ INLINE __u64 slot_of(const __u64 *word)
 		hash += word[2] * CONFIG(multiplier[2]) + word[3] * CONFIG(multiplier[3]);
 	if (!CONFIG(one_word4))
 		hash += word[4] * CONFIG(multiplier[4]);
+	hash = (hash ^ hash >> 32) * CONFIG(multiplier[5]);
 	return hash >> (64 - CONFIG(slot_bits));
 }
 
