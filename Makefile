@@ -45,7 +45,7 @@ SRCS := xguard.c loop.c tell.c status.c probe.c probe_link.c run.c options.c opt
 	filter_arith.c filter_flow.c filter_code.c filter_eval.c filter_chain.c filter_dump.c \
 	bpf_load.c bpf_code.c bpf_maps.c load_hints.c bpf_elf.c bpf.c netlink.c netlink_parse.c \
 	guardian_serve.c guardian_follow.c guardian_link.c guardian_alive.c holder.c environment.c ssh.c confine.c \
-	say.c failure.c printf.c libc.c
+	top.c top_draw.c screen.c terminal.c say.c failure.c printf.c libc.c
 OBJS := $(SRCS:%.c=$(B)/%.o) $(B)/object.o
 UNITS := $(patsubst tests/unit/%.c,$(B)/tests/%.t,$(wildcard tests/unit/*.c))
 SANITIZED := $(UNITS:%.t=%.sanitized.t)

@@ -3,6 +3,7 @@
 #include <stddef.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -96,7 +97,6 @@ static const unsigned short calls[] = {
 	SYS_clock_nanosleep_time64,
 #endif
 	SYS_close, SYS_wait4, SYS_exit, SYS_exit_group,
-	ONLY(CONFINE_TERMINAL), SYS_ioctl,
 	ONLY(CONFINE_SERVE), SYS_accept4, SYS_setsockopt, SYS_shutdown, SYS_fcntl,
 #ifdef SYS_fcntl64
 	SYS_fcntl64,
@@ -125,6 +125,8 @@ static const unsigned short calls[] = {
 #define SECCOMP_RET_KILL_PROCESS 0x80000000u /* Linux 4.14; to an older one that is to kill, too */
 #endif
 
+#define LENGTH(array) (sizeof(array) / sizeof((array)[0]))
+
 static int filter_calls(unsigned int needs)
 {
 	static const struct sock_filter head[] = {
@@ -140,12 +142,29 @@ static int filter_calls(unsigned int needs)
 		REFUSE,
 		RETURN(SECCOMP_RET_ALLOW),
 	};
-	struct sock_filter code[sizeof(head) / sizeof(head[0]) + 2 * CALLS + 1], *end;
+	/* Not what types into a terminal (TIOCSTI); and who is suspended by Ctrl+Z does it himself. */
+	const struct sock_filter terminal[] = {
+		IF(SYS_ioctl, 0, 6),
+		LOAD(ARGUMENT(1)),
+		IF(TCGETS, 3, 0),
+		IF(TCSETS, 2, 0),
+		IF(TIOCGWINSZ, 1, 0),
+		REFUSE,
+		RETURN(SECCOMP_RET_ALLOW),
+		IF(SYS_kill, 0, 4),
+		LOAD(ARGUMENT(0)),
+		IF(getpid(), 1, 0),
+		REFUSE,
+		RETURN(SECCOMP_RET_ALLOW),
+	};
+	struct sock_filter code[LENGTH(head) + LENGTH(terminal) + 2 * CALLS + 1], *end;
 	struct sock_fprog program = { .filter = code };
 	unsigned int wanted = 1;
 
 	memcpy(code, head, sizeof(head));
-	end = code + sizeof(head) / sizeof(head[0]);
+	end = code + LENGTH(head);
+	if (needs & CONFINE_TERMINAL)
+		end = mempcpy(end, terminal, sizeof(terminal));
 	for (size_t i = 0; i < CALLS; i++) {
 		if (calls[i] >= ONLY(0)) {
 			wanted = calls[i] & needs & 0xff;

@@ -8,7 +8,7 @@
 
 /* What this process may do beside the reading of maps and the writing of what it read. */
 enum {
-	CONFINE_TERMINAL = 1,  /* ask for and set the terminal's modes and size */
+	CONFINE_TERMINAL = 1,  /* ask for and set the terminal's modes and size, and suspend itself */
 	CONFINE_SERVE = 2,     /* accept connections on a socket that listens already */
 	CONFINE_FILES = 4,     /* open and rename files */
 };

@@ -38,17 +38,17 @@ static int settle_maps(const struct guardian_recruiter *recruiter)
 /* Only what is needed stays open: no pipeline must wait for the guardian's end. */
 static void settle_descriptors(int requests, int news, const struct guardian_duties *duties)
 {
-	int instances = duties->instances, first;
+	int other = duties->terminal ? STDOUT_FILENO : duties->instances, first;
 
 	requests = fcntl(requests, F_DUPFD, ABOVE);
 	news = fcntl(news, F_DUPFD, ABOVE);
-	if (instances >= 0)
-		instances = fcntl(instances, F_DUPFD, ABOVE);
+	if (other >= 0)
+		other = fcntl(other, F_DUPFD, ABOVE);
 	dup2(requests, GUARDIAN_REQUESTS);
 	dup2(news, GUARDIAN_NEWS);
 	first = settle_maps(duties->recruiter);
-	if (instances >= 0)
-		dup2(instances, GUARDIAN_INSTANCES);
+	if (other >= 0)
+		dup2(other, GUARDIAN_INSTANCES);
 	else
 		close(GUARDIAN_INSTANCES);
 	if (!syscall(SYS_close_range, first, ~0u, 0))

@@ -43,10 +43,13 @@ struct guardian_recruiter {
 	enum attach_mode mode;
 };
 
+struct terminal;
+
 /* What the guardian must take down beside programs, inherited at the fork. */
 struct guardian_duties {
 	int instances;        /* directory descriptor of tracefs' instances, or -1 */
 	char instance[32];    /* name of the tracing instance to remove there, made or not, or empty */
+	struct terminal *terminal; /* standard output, to be given back; or NULL. Never with an instance */
 	const struct guardian_recruiter *recruiter; /* NULL: it only attaches what it is given */
 };
 

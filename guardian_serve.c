@@ -16,6 +16,7 @@
 
 #include "guardian_guard.h"
 #include "say.h"
+#include "terminal.h"
 
 #define LOOK_MS      1000 /* a program attached by a BPF link makes no news: look this often */
 #define GONE_MS      100  /* wait so long for the kernel's news of a link that is gone: moved? */
@@ -114,6 +115,15 @@ static void make_life(struct guard *guard)
 		guard->life[0] = -1;
 }
 
+/* The reader went without doing so. Where the terminal is stopped (Ctrl+S), wait so long. */
+static void give_terminal_back(const struct guard *guard, int patience_ms)
+{
+	char byte;
+
+	if (guard->duties->terminal && !recv(GUARDIAN_REQUESTS, &byte, 1, MSG_PEEK | MSG_DONTWAIT))
+		terminal_give_back(guard->duties->terminal, GUARDIAN_TERMINAL, patience_ms);
+}
+
 static void deputize(struct guard *guard);
 
 /* Nobody waits any more, nor is anybody there to read: go on trying alone. */
@@ -123,6 +133,8 @@ static void linger(struct guard *guard)
 
 	close(GUARDIAN_REQUESTS);
 	close(GUARDIAN_NEWS);
+	if (guard->duties->terminal)
+		close(GUARDIAN_TERMINAL);
 	dup2(guard->life[0], STDERR_FILENO); /* what cannot be written to */
 	deputize(guard);
 	do {
@@ -143,11 +155,13 @@ static void take_down(struct guard *guard)
 	struct guardian_news news = { .event = LINKS_ARE_CLEAN };
 	int busy;
 
+	give_terminal_back(guard, 0);
 	for (size_t i = 0; i < guard->n; i++) {
 		close(guard->charges[i].answer);
 		guard->charges[i].answer = -1;
 	}
 	take_all_off(guard, 0);
+	give_terminal_back(guard, 1000);
 	if (!guard->deputy) { /* the reader lives, and holds the instance open until it knows */
 		if (!guard->n)
 			send(GUARDIAN_NEWS, &news, sizeof(news), MSG_DONTWAIT | MSG_NOSIGNAL);
@@ -165,8 +179,9 @@ static void take_down(struct guard *guard)
 }
 
 /*
- * Fork a deputy that knows the charges as they are now, then end the one that did not. Where there
- * cannot be one, the guardian does without.
+ * Fork a deputy that knows the charges as they are now, then end the one that did not. The new one
+ * says when it has let go of what the guardian alone may hold. Where there cannot be one, the guardian
+ * does without.
  */
 static void deputize(struct guard *guard)
 {

@@ -38,7 +38,10 @@ struct guardian_reply {
 };
 
 /* Where the guardian has its descriptors; 2 stays the standard error. */
-enum { GUARDIAN_REQUESTS = 0, GUARDIAN_NEWS = 1, GUARDIAN_INSTANCES = 3, GUARDIAN_MAP = 4 };
+enum {
+	GUARDIAN_REQUESTS = 0, GUARDIAN_NEWS = 1, GUARDIAN_INSTANCES = 3, GUARDIAN_TERMINAL = 3,
+	GUARDIAN_MAP = 4,
+};
 
 /*
  * The guardian's life, in the forked child, with the descriptors above and no others open. It has a

@@ -3,6 +3,7 @@
 #include <poll.h>
 #include <signal.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <string.h>
 #include <time.h>
 
@@ -15,23 +16,43 @@
 #define DRAIN_NS 20000000ull /* the trace is read this often, whatever poll says of it, */
 #define BUSY_NS   1000000ull /* and so soon after lines were found, */
 #define NOTHING_NS 5000000000ull /* nothing counted for so long, though frames arrive: why? */
+#define FIRST_NS 250000000ull /* the live view has something to show so soon */
 #define LOOK_NS 100000000ull /* but no longer than this without a look at everything else */
 
 volatile sig_atomic_t loop_stops;
 static volatile sig_atomic_t asked;   /* SIGUSR1: the summary so far */
+static volatile sig_atomic_t resized, suspended, resumed; /* of the live view */
 
 static void on_signal(int number)
 {
-	if (number == SIGUSR1)
+	switch (number) {
+	case SIGUSR1:
 		asked = 1;
-	else
+		break;
+	case SIGWINCH:
+		resized = 1;
+		break;
+	case SIGTSTP:
+		suspended = 1;
+		break;
+	case SIGCONT:
+		resumed = 1;
+		break;
+	default:
 		loop_stops++;
+	}
+}
+
+static void catch_signal(int number, sigset_t *caught)
+{
+	sigaction(number, &(struct sigaction){ .sa_handler = on_signal }, NULL);
+	sigaddset(caught, number);
 }
 
 void loop_catch_signals(sigset_t *caught)
 {
 	static const int numbers[] = { SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGUSR1 };
-	struct sigaction action = { .sa_handler = on_signal }, old;
+	struct sigaction old;
 
 	signal(SIGPIPE, SIG_IGN); /* a write says EPIPE */
 	sigemptyset(caught);
@@ -39,9 +60,15 @@ void loop_catch_signals(sigset_t *caught)
 		if (numbers[i] == SIGHUP && !sigaction(SIGHUP, NULL, &old) &&
 		    old.sa_handler == SIG_IGN)
 			continue; /* nohup(1) */
-		sigaction(numbers[i], &action, NULL);
-		sigaddset(caught, numbers[i]);
+		catch_signal(numbers[i], caught);
 	}
+}
+
+void loop_catch_screen(sigset_t *caught)
+{
+	catch_signal(SIGWINCH, caught);
+	catch_signal(SIGTSTP, caught);
+	catch_signal(SIGCONT, caught);
 }
 
 /* Without a file of their own, once, at the end. Returns 0 or -errno. */
@@ -52,6 +79,26 @@ static int publish_metrics(struct run *run, struct failure *failure)
 	if (run->ended_at)
 		metrics_write(run, &run->output);
 	return 0;
+}
+
+/* The live view of a snapshot: what links there are, and the frames that no flow could hold. */
+static void look(struct run *run, __u64 now)
+{
+	struct flow_count unattributed = { 0 };
+	char *title = run->top.title;
+	size_t len = 0, size = sizeof(run->top.title);
+	struct link_count sum;
+
+	for (size_t i = 0; i < run->nlinks; i++) {
+		run_link_counts(run, i, &sum);
+		unattributed.packets += sum.unattributed.packets;
+		unattributed.bytes += sum.unattributed.bytes;
+		if (run->links[i].attached && len < size)
+			len += snprintf(title + len, size - len, "%s%s %s", len ? ", " : "",
+					run->links[i].info.name,
+					xdp_mode_name(run->links[i].how.mode));
+	}
+	top_look(&run->top, &unattributed, now);
 }
 
 int loop_publish(struct run *run, struct failure *failure)
@@ -67,6 +114,10 @@ int loop_publish(struct run *run, struct failure *failure)
 	run->frames = run->flows.total.packets;
 	if (run->options.format == FORMAT_METRICS)
 		return publish_metrics(run, failure);
+	if (run->options.top) {
+		look(run, now);
+		return 0;
+	}
 	n = flows_publish(&run->flows, &list);
 	if (n < 0)
 		return fail(failure, -n, "sort %zu flows", run->flows.n);
@@ -225,26 +276,57 @@ static int scrape(void *context, struct output *out)
 static int wait_for_something(struct run *run, const sigset_t *caught, __u64 until,
 			      struct failure *failure)
 {
-	struct pollfd fds[3 + SERVE_FDS] = {
+	struct pollfd fds[4 + SERVE_FDS] = {
 		{ .fd = run->guardian.socket, .events = POLLIN },
 		{ .fd = run->output.fd },
 		{ .fd = run->busy ? -1 : run->trace.pipe, .events = POLLIN },
+		{ .fd = run->top.screen.keys, .events = POLLIN },
 	};
-	nfds_t nfds = 3 + serve_watch(&run->serve, fds + 3);
+	nfds_t nfds = 4 + serve_watch(&run->serve, fds + 4);
 	__u64 now = run_now(), pause = until > now ? until - now : 0;
 	struct timespec timeout = { pause / 1000000000, pause % 1000000000 };
 	sigset_t old;
 	int n = 0;
 
 	sigprocmask(SIG_BLOCK, caught, &old);
-	if (!loop_stops && !asked)
+	if (!loop_stops && !asked && !resized && !suspended && !resumed)
 		n = ppoll(fds, nfds, until == NEVER ? NULL : &timeout, &old);
 	sigprocmask(SIG_SETMASK, &old, NULL);
 	if (n <= 0)
 		return 0;
 	if (fds[1].revents & (POLLERR | POLLHUP))
 		run->output.error = run->output.error ? run->output.error : EPIPE;
+	if (fds[3].revents)
+		top_keys(&run->top);
 	return fds[0].revents ? hear_all(run, failure) : 0;
+}
+
+/* Ctrl+Z stops us as if it had not been caught, but with the terminal as it was. */
+static void suspend(struct run *run)
+{
+	top_leave(&run->top);
+	signal(SIGTSTP, SIG_DFL);
+	kill(run->pid, SIGTSTP);
+	catch_signal(SIGTSTP, &(sigset_t){ 0 });
+	suspended = 0;
+	resumed = 1; /* also where there is nobody who could continue us, and so nothing stops us */
+}
+
+/* The live view, brought up to date. */
+static void show(struct run *run)
+{
+	if (suspended)
+		suspend(run);
+	if (resumed) {
+		resumed = 0;
+		top_enter(&run->top, run_now());
+	}
+	if (resized) {
+		resized = 0;
+		top_resize(&run->top);
+	}
+	top_draw(&run->top, run_now());
+	output_flush(&run->output, &loop_stops);
 }
 
 /* SIGUSR1: the summary of this moment; what is published is left to the interval. */
@@ -298,9 +380,13 @@ int loop(struct run *run, const sigset_t *caught, struct failure *failure)
 	__u64 period = kernel ? DRAIN_NS : run->options.interval;
 	__u64 next = run->attached_at + period, now, until, wake;
 
+	if (run->options.top && period > FIRST_NS)
+		next = run->attached_at + FIRST_NS;
 	run->end = run->options.duration ? run->attached_at + run->options.duration : NEVER;
 	run->look = run->attached_at + NOTHING_NS;
-	while (!err && !loop_stops && !run->output.error && !enough(run)) {
+	while (!err && !loop_stops && !run->output.error && !enough(run) && !run->top.quit) {
+		if (run->options.top)
+			show(run);
 		until = run->busy ? run_now() + BUSY_NS : next < run->look ? next : run->look;
 		wake = serve_wake(&run->serve);
 		until = until < wake ? until : wake;

@@ -15,6 +15,9 @@ extern volatile sig_atomic_t loop_stops;
  * obeyed; caught becomes those. A SIGHUP that is ignored stays so. */
 void loop_catch_signals(sigset_t *caught);
 
+/* The signals of a live view, too: SIGWINCH, SIGTSTP, SIGCONT. */
+void loop_catch_screen(sigset_t *caught);
+
 /* Wait and write until something ends the run. Returns 0, or a negative value with failure filled
  * in. */
 int loop(struct run *run, const sigset_t *caught, struct failure *failure);

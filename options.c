@@ -195,6 +195,19 @@ static int misplaced(const struct option_row *row, unsigned int what, struct fai
 			     option_text(name, row), option_text(other, row_of_bit(what)));
 }
 
+/* The live view has the terminal for itself: was an option given that wants something else? */
+static int top_excludes(unsigned long long given, struct failure *failure)
+{
+	const struct option_row *row = option_rows;
+
+	for (size_t i = 0; i < option_count; i++, row++)
+		if (given >> i & 1 && (row->field == offsetof(struct options, format) ||
+				       row->field == offsetof(struct options, output)))
+			return option_misuse(failure, "choose one of them",
+					     "--top and --%s exclude each other", row->name);
+	return 0;
+}
+
 /* What only shows when all options are known. given: a bit for every row that was met. */
 static int check(const struct options *options, unsigned long long given, struct failure *failure)
 {
@@ -216,6 +229,8 @@ static int check(const struct options *options, unsigned long long given, struct
 	if (options->filter && what > USERSPACE)
 		return option_misuse(failure, "leave it out", "FILTER '%s' goes with a trace only",
 				     options->filter);
+	if (options->top && top_excludes(given, failure))
+		return -EINVAL;
 	if (options->action != ACTION_TRACE)
 		return 0;
 	if (!options->ninterfaces && !options->all)

@@ -44,6 +44,7 @@ struct options {
 	unsigned int max_series;       /* metrics */
 	int force;                     /* --detach: a living xguard's programs and others' too */
 	int numeric;
+	int top;                       /* the live view */
 	int verbose;
 };
 

@@ -287,6 +287,8 @@ const struct option_row option_rows[] = {
 	 .take = take_listen, FIELD(listen), .only = USERSPACE},
 	{0, "max-series", "N", "metrics: flows with their own series; default 1000",
 	 NUMBER(max_series, 1, UINT_MAX), .only = USERSPACE},
+	{0, "top", NULL, "a live view of the flows, on a terminal", FLAG(top, 1),
+	 .only = USERSPACE},
 	{'n', NULL, NULL, "numbers instead of names for types and protocols", FLAG(numeric, 1)},
 
 	{.help = "In place of a trace, on each IFACE or on all links:"},

@@ -349,7 +349,7 @@ struct run_link *run_enlist(struct run *run, const struct guardian_news *news)
 
 void run_begin(struct run *run)
 {
-	run->guardian.socket = -1;
+	run->guardian.socket = run->top.screen.keys = -1;
 	run->trace.pipe = run->trace.instances = run->trace.tracefs = -1;
 	run->maps.cache = run->maps.flows = run->maps.links = -1;
 }
@@ -357,7 +357,7 @@ void run_begin(struct run *run)
 /* The guardian is there before there is anything that it would have to take down. */
 static int start_guardian(struct run *run, struct failure *failure)
 {
-	struct guardian_duties duties = { .instances = -1 };
+	struct guardian_duties duties = { .instances = -1, .terminal = run->top.screen.terminal };
 	int err;
 
 	if (run->options.trace == TRACE_KERNEL) {
@@ -473,6 +473,7 @@ void run_close(struct run *run)
 	for (size_t i = 0; i < run->nlinks; i++)
 		if (run->links[i].program >= 0)
 			close(run->links[i].program);
+	top_close(&run->top);
 	flows_close(&run->flows);
 	bpf_maps_close(&run->maps);
 	free(run->object);

@@ -16,6 +16,7 @@
 #include "output.h"
 #include "report.h"
 #include "serve.h"
+#include "top.h"
 #include "trace_pipe.h"
 
 #define LINKS_MAX 256 /* with -i all */
@@ -42,6 +43,8 @@ struct run {
 	struct report report;
 	struct metrics_file metrics; /* of --format metrics --output */
 	struct serve serve;       /* of --listen */
+	struct top top;           /* of --top */
+	int pid;                  /* ours */
 	struct report_link names[LINKS_MAX];
 	struct run_link links[LINKS_MAX];
 	size_t nlinks;

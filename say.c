@@ -8,6 +8,8 @@
 #include "output.h"
 #include "say.h"
 
+int (*say_elsewhere)(const char *line, size_t len);
+
 /* Names of links and tasks, paths and what the kernel quotes may hold anything but a new line. */
 static size_t make_harmless(char *to, size_t size, char *text)
 {
@@ -41,6 +43,8 @@ void say(const char *format, ...)
 	memcpy(line, name, sizeof(name));
 	len = sizeof(name) - 1;
 	len += make_harmless(line + len, sizeof(line) - len, text);
+	if (say_elsewhere && say_elsewhere(line, len))
+		return;
 	/* Nothing can be done where this fails, and a second attempt could block for ever. */
 	if (write(STDERR_FILENO, line, len) < 0)
 		return;

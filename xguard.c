@@ -99,9 +99,35 @@ static void restrict_reader(const struct run *run)
 	char note[128];
 
 	confine(run->maps.links, (run->serve.socket ? CONFINE_SERVE : 0) |
-		(run->metrics.path ? CONFINE_FILES : 0), note, sizeof(note));
+		(run->metrics.path ? CONFINE_FILES : 0) |
+		(run->options.top ? CONFINE_TERMINAL : 0), note, sizeof(note));
 	if (note[0] && run->options.verbose)
 		say("%s", note);
+}
+
+/* --top without a terminal that can show it is text. */
+static void open_screen(struct run *run)
+{
+	char note[128];
+
+	if (!run->options.top)
+		return;
+	run->options.top = !screen_open(&run->top.screen, note, sizeof(note));
+	run->top.screen.output = &run->output;
+	if (!run->options.top)
+		say("--top: %s: text instead", note);
+}
+
+static int enter_screen(struct run *run, sigset_t *caught, struct failure *failure)
+{
+	int err;
+
+	err = top_open(&run->top, &run->report, &run->flows, failure);
+	if (err)
+		return err;
+	loop_catch_screen(caught);
+	err = top_enter(&run->top, run->attached_at);
+	return err ? fail(failure, -err, "--top: set up the terminal") : 0;
 }
 
 /* Where the data goes; what cannot be written or listened at is found before a link is touched. */
@@ -125,6 +151,7 @@ static int trace(struct run *run)
 {
 	struct failure failure;
 	sigset_t caught;
+	int err;
 
 	loop_catch_signals(&caught);
 	prepare_report(run);
@@ -132,6 +159,7 @@ static int trace(struct run *run)
 		say_failure(&failure);
 		return 1;
 	}
+	open_screen(run);
 	if (run_open(run, tell_attached, &failure)) {
 		say_failure(&failure);
 		run->failed = 1;
@@ -147,7 +175,11 @@ static int trace(struct run *run)
 			    "127.0.0.1:", run->options.listen);
 		report_begin(&run->report, &run->output);
 		output_flush(&run->output, &loop_stops);
-		if (loop(run, &caught, &failure)) {
+		err = run->options.top ? enter_screen(run, &caught, &failure) : 0;
+		if (!err)
+			err = loop(run, &caught, &failure);
+		top_leave(&run->top);
+		if (err) {
 			say_failure(&failure);
 			run->failed = 1;
 		}
@@ -238,6 +270,7 @@ int main(int argc, char **argv)
 
 	hold_standard_descriptors();
 	run_begin(&run);
+	run.pid = getpid();
 	if (options_parse(&run.options, argc, argv, &failure)) {
 		say_failure(&failure);
 		return 2;

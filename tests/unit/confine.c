@@ -29,6 +29,9 @@ static int try_kill(void) { return number_of(kill(getppid(), 0)); }
 static int try_ptrace(void) { return number_of(syscall(SYS_ptrace, 0, 0, 0, 0)); }
 static int try_mount(void) { return number_of(syscall(SYS_mount, 0, 0, 0, 0, 0)); }
 static int try_ioctl(void) { return number_of(syscall(SYS_ioctl, 0, 0x5413, 0)); }
+static int try_typing(void) { return number_of(syscall(SYS_ioctl, 0, 0x5412, "")); }
+static pid_t own;
+static int try_kill_own(void) { return number_of(kill(own, 0)); }
 static int try_accept(void) { return number_of(syscall(SYS_accept4, -1, 0, 0, 0)); }
 static int try_exec(void)
 {
@@ -130,6 +133,9 @@ static const struct test {
 	{ "accepts nobody", try_accept, EPERM, CONFINE_TERMINAL | CONFINE_FILES },
 	{ "opens no file for those", try_open, EPERM, CONFINE_TERMINAL | CONFINE_SERVE },
 	{ "--top: sets the terminal", try_ioctl, ENOTTY, CONFINE_TERMINAL },
+	{ "--top: types nothing into it", try_typing, EPERM, CONFINE_TERMINAL },
+	{ "--top: signals itself", try_kill_own, 0, CONFINE_TERMINAL },
+	{ "--top: and nobody else", try_kill, EPERM, CONFINE_TERMINAL },
 	{ "--listen: accepts", try_accept, EBADF, CONFINE_SERVE },
 	{ "a metrics file: opens", try_open, 0, CONFINE_FILES },
 	{ "a metrics file: removes", try_unlink, ENOENT, CONFINE_FILES },
@@ -160,6 +166,7 @@ static int in_child(const struct test *test)
 	fflush(stdout);
 	pid = fork();
 	if (!pid) {
+		own = getpid();
 		close(STDIN_FILENO);
 		open("/dev/null", O_RDONLY);
 		confine(-1, test->needs, note, sizeof(note));

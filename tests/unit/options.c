@@ -75,6 +75,8 @@ static void describe_fields(const struct options *o)
 		add("force");
 	if (o->numeric)
 		add("numeric");
+	if (o->top)
+		add("top");
 	if (o->verbose)
 		add("verbose");
 	if (o->filter)
@@ -134,6 +136,7 @@ static const struct golden accepted[] = {
 	{"-i eth0 -u --format metrics --output f.prom --max-series 1",
 	 "eth0 userspace format=3 output=f.prom max_series=1"},
 	{"-i eth0 -u --listen 9100", "eth0 userspace listen=9100"},
+	{"-i eth0 -u --listen 9100 --top -n", "eth0 userspace listen=9100 numeric top"},
 	{"-i eth0 -u --listen 1", "eth0 userspace listen=1"},
 	{"-i eth0 -u --listen 65535 --format csv", "eth0 userspace format=2 listen=65535"},
 	{"-i eth0 -u --listen 0.0.0.0:9100", "eth0 userspace listen=0.0.0.0:9100"},
@@ -239,7 +242,11 @@ static const struct golden refusals[] = {
 			"a FILTER that begins with '-' comes after --"},
 	{"-\xc3\xa9", "unknown option -?; xguard --help lists the options; "
 		      "a FILTER that begins with '-' comes after --"},
-	{"--top", "unknown option --top; xguard --help lists the options"},
+	{"-i eth0 -k --top", "--top goes with --userspace-trace only; "
+			     "leave it out, or choose the other trace"},
+	{"-i eth0 -u --top --format text", "--top and --format exclude each other; choose one of them"},
+	{"-i eth0 -u --output f --top", "--top and --output exclude each other; choose one of them"},
+	{"--status --top", "--top goes with --userspace-trace only; leave it out"},
 	{"--status --detach", "--status and --detach exclude each other; choose one of them"},
 	{"--probe -d", "--probe and -d exclude each other; choose one of them"},
 	{"--status -i eth0 -k", "--kernel-trace does not go with --status; leave it out"},
