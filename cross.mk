@@ -95,6 +95,10 @@ dist: musl
 		wc -c build/dist/xguard-$(VERSION)-$$arch | sed "s/\$$/  $$libc/"; \
 	done
 
+# A Debian package, of ARCH or of this machine: build/xguard_VERSION_ARCHITECTURE.deb
+deb: $(B)/xguard
+	$(Q)contrib/make-deb $< $(VERSION) $(or $(word 3,$(target)),$(shell dpkg --print-architecture)) build
+
 # The unit tests, by qemu-user where this machine cannot run them itself.
 cross_units := $(patsubst tests/unit/%.c,$(B)/tests/%.t,$(wildcard tests/unit/*.c))
 check-units: $(cross_units)
@@ -112,4 +116,7 @@ check-arches: musl xguard
 		$(MAKE) --no-print-directory ARCH=$$arch build/$$arch/xguard build/$$arch/tests/send || exit 1; \
 	done
 	$(Q)$(PROVE) tests/arches/i686.t $(ARCHES:%=tests/arches/%.t)
-.PHONY: always musl musl-links dist check-units check-arches
+
+check-dist:
+	$(Q)prove --timer -e 'timeout --foreground -k 10 900' tests/arches/dist.t
+.PHONY: always musl musl-links dist deb check-units check-arches check-dist
