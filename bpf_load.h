@@ -55,7 +55,7 @@ static inline __u64 read_counter(const volatile __u64 *counter)
 int bpf_load_cpus(struct failure *failure);
 
 /*
- * Create the maps: max_flows entries behind the cache (rounded up to a power of two; 0: 65,536, or
+ * Create the maps: max_flows entries behind the cache (rounded up to a power of two; 0: 32,768, or
  * less where 0.1% of the RAM, 2 to 32 MiB, holds no more of them beside the cache), nlinks links, and
  * slots a CPU for cpus CPUs. With userspace_trace 0 the flow maps get their smallest size. Map cache and links for
  * reading. Returns 0, or -errno with failure filled in and nothing held.

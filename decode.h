@@ -325,7 +325,8 @@ INLINE int decode_link(struct frame *f)
 			return -1;
 		f->type = ethernet->type;
 		f->header = ethernet + 1;
-		if (f->type != TYPE_IPV4 && f->type != TYPE_IPV6)
+		/* Behind the short cut few frames are left: better all on one way, verified once. */
+		if (CONFIG(quick) || (f->type != TYPE_IPV4 && f->type != TYPE_IPV6))
 			decode_tags(f);
 	} else if (CONFIG(link_type) == LINK_IP && f->data + 1 <= f->end) {
 		version = *(__u8 *)f->data >> 4;
