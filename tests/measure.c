@@ -2,7 +2,7 @@
 /*
  * What tests/bench needs beside a shell.
  *
- *	measure frame OBJECT NAME=ID...
+ *	measure frame ipv4|ipv6 OBJECT NAME=ID...
  *	                              nanoseconds that each of these loaded XDP programs takes for a
  *	                              frame above an empty program, and beside OBJECT's plain hash map
  *	measure hold empty LINK
@@ -300,12 +300,13 @@ static int frame_main(int argc, char **argv)
 {
 	static struct subject subjects[PROGRAMS + 2];
 	static const __u32 sources[] = { 1, 4096, 65536 };
+	const int ipv4 = !strcmp(argv[0], "ipv4");
 	struct bpf_maps maps;
 	int n = 2;
 
 	subjects[0] = (struct subject){ .name = "empty", .fd = load_empty() };
-	subjects[1] = (struct subject){ .name = "hash", .fd = load_hash(&maps, 131072, 1, argv[0]) };
-	for (int i = 1; i < argc && n < PROGRAMS + 2; i++, n++) {
+	subjects[1] = (struct subject){ .name = "hash", .fd = load_hash(&maps, 131072, 1, argv[1]) };
+	for (int i = 2; i < argc && n < PROGRAMS + 2; i++, n++) {
 		char *id = strchr(argv[i], '=');
 
 		if (!id)
@@ -316,10 +317,9 @@ static int frame_main(int argc, char **argv)
 		if (subjects[n].fd < 0)
 			die("program %s: %s", id, strerror(-subjects[n].fd));
 	}
-	for (size_t i = 0; i < sizeof(sources) / sizeof(*sources); i++) {
-		measure_ring(subjects, n, "ipv4", sources[i], ipv4_frame, 26);
-		measure_ring(subjects, n, "ipv6", sources[i], ipv6_frame, 34);
-	}
+	for (size_t i = 0; i < sizeof(sources) / sizeof(*sources); i++)
+		measure_ring(subjects, n, argv[0], sources[i], ipv4 ? ipv4_frame : ipv6_frame,
+			     ipv4 ? 26 : 34);
 	return 0;
 }
 
