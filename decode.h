@@ -88,8 +88,7 @@ struct arp {
  */
 struct frame {
 	const volatile struct xdp_md *ctx; /* to read the frame's bounds anew */
-	struct packet *p;
-	__u64 *key;              /* p->key as words */
+	__u64 *key;              /* the packet's key as words */
 	const void *data, *end;
 	const void *header;      /* what comes next */
 	__u64 ports, rest;       /* words 4 and 5 */
@@ -135,8 +134,6 @@ INLINE void decode_transport(struct frame *f, __u8 protocol, int later)
 	decode_protocol(f, protocol);
 	if (!wanted(FIELD_SRC_PORT | FIELD_DST_PORT) || later)
 		return;
-	if (CONFIG(filtered))
-		f->p->transport = f->header - f->data;
 	if (protocol != TCP && protocol != UDP && protocol != SCTP && protocol != DCCP &&
 	    protocol != UDPLITE)
 		return;
@@ -178,10 +175,6 @@ INLINE void decode_ipv4(struct frame *f)
 	if (wanted(FIELD_DST_IP))
 		f->key[2] = AT(ip->dst, 0, 4);
 	f->rest |= PRESENT(FIELD_SRC_IP | FIELD_DST_IP);
-	if (CONFIG(filtered)) {
-		f->p->chain[0] = ip->protocol;
-		f->p->chain_len = 1;
-	}
 	f->header += (length & 0xf) * 4;
 	decode_transport(f, ip->protocol, ip->fragment & BE16(0x1fff));
 }
@@ -200,10 +193,6 @@ INLINE void decode_extensions(struct frame *f, __u32 next)
 
 #pragma unroll
 	for (int i = 0; i <= EXTENSIONS_MAX; i++) {
-		if (CONFIG(filtered)) {
-			f->p->chain[i] = next;
-			f->p->chain_len = i + 1;
-		}
 		if (!is_extension(next))
 			break;
 		extension = f->header;
@@ -344,8 +333,6 @@ INLINE void decode(struct frame *f)
 	if (decode_link(f))
 		return;
 	f->rest |= PRESENT(FIELD_ETH_TYPE) | (BE16(f->type) < TYPE_MIN ? 0 : AT(f->type, 0, 2));
-	if (CONFIG(filtered))
-		f->p->network = f->header - f->data;
 	if (f->type == TYPE_IPV4)
 		decode_ipv4(f);
 	else if (f->type == TYPE_IPV6)

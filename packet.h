@@ -10,7 +10,7 @@
 #include <stddef.h>
 
 /* Changes whenever a record below does; --object refuses an object that has another one. */
-#define XGUARD_ABI 0x78670003u
+#define XGUARD_ABI 0x78670004u
 
 /*
  * Which fields a key has. The same bits say which fields make a flow (config.by), what a frame
@@ -122,8 +122,6 @@ struct config {
 #define TRACE_MARKER_LEN 10                   /* "xg" and eight hexadecimal digits */
 #define TRACE_FORMAT_SIZE (TRACE_MARKER_LEN + 17) /* its NUL included: the helper wants it exact */
 
-#define CHAIN_MAX 8
-
 /*
  * One frame, on the XDP program's stack: what decode() found, and what match() may look at.
  * What only a filter needs is filled in when config.filtered says so.
@@ -138,10 +136,6 @@ struct packet {
 	__u64 data_end;
 #endif
 	__u32 length;          /* bytes of the frame, without FCS, fragments included */
-	__u16 network;         /* offset of the IPv4, IPv6 or ARP header; 0 where there is none */
-	__u16 transport;       /* offset of the header behind IP; 0: none, or a later fragment */
-	__u8 chain[CHAIN_MAX]; /* next-header values met, in order, the final protocol included */
-	__u32 chain_len;
 	__u32 reserved;
 	__u64 scratch[16];     /* match() may write here */
 };
@@ -169,11 +163,10 @@ _Static_assert(sizeof(struct config) == 176, "config");
 PACKET_ASSERT(config, multiplier, 64);
 PACKET_ASSERT(config, mask, 112);
 PACKET_ASSERT(config, format, 144);
-_Static_assert(sizeof(struct packet) == 216, "packet");
+_Static_assert(sizeof(struct packet) == 200, "packet");
 PACKET_ASSERT(packet, data, 48);
 PACKET_ASSERT(packet, data_end, 56);
 PACKET_ASSERT(packet, length, 64);
-PACKET_ASSERT(packet, chain, 72);
-PACKET_ASSERT(packet, scratch, 88);
+PACKET_ASSERT(packet, scratch, 72);
 
 #endif

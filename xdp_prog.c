@@ -79,7 +79,6 @@ INLINE int filter(struct packet *p, struct xdp_md *ctx, __u64 length)
 	p->data = frame_data(ctx);
 	p->data_end = frame_end(ctx);
 	p->length = length;
-	p->reserved = 0;
 #pragma unroll
 	for (unsigned int i = 0; i < sizeof(p->scratch) / sizeof(p->scratch[0]); i++)
 		p->scratch[i] = 0;
@@ -113,18 +112,13 @@ SECTION("xdp") static int xguard(struct xdp_md *ctx)
 	__u64 length = CONFIG(frags) ? buffer_length(ctx) : (__u64)(end - data);
 	struct packet p;
 	__u64 *key = (__u64 *)&p.key;
-	struct frame f = { .ctx = ctx, .p = &p, .key = key };
+	struct frame f = { .ctx = ctx, .key = key };
 
 	if (CONFIG(quick) && count_quickly(data, end, cpu, length))
 		return XDP_PASS;
 	f.data = frame_data(ctx);
 	f.end = frame_end(ctx);
 	key[0] = key[1] = key[2] = key[3] = 0;
-	if (CONFIG(filtered)) {
-		p.chain_len = 0;
-		*(__u64 *)p.chain = 0;
-		p.network = p.transport = 0;
-	}
 	decode(&f);
 	key[4] = f.ports | AT(CONFIG(ifindex), 4, 4);
 	key[5] = f.rest;
