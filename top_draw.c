@@ -21,7 +21,7 @@
  * the last digits of numbers with and without a prefix stand in one column. Returns text.
  */
 #define HUMAN_LEN 32
-static const char *human(char *text, __u64 tenths, const char *unit)
+static char *human(char *text, __u64 tenths, const char *unit)
 {
 	const char *prefix = " kMGTPE";
 	char fraction[3] = "";
@@ -38,13 +38,13 @@ static const char *human(char *text, __u64 tenths, const char *unit)
 	return text;
 }
 
-static const char *human_count(char *text, __u64 number, const char *unit)
+static char *human_count(char *text, __u64 number, const char *unit)
 {
 	return human(text, number * 10, unit);
 }
 
 /* So many in span nanoseconds, as a rate a second. */
-static const char *human_rate(char *text, __u64 number, __u64 span, const char *unit)
+static char *human_rate(char *text, __u64 number, __u64 span, const char *unit)
 {
 	return human(text, top_ratio(number, span, 10 * SECOND), unit);
 }
@@ -97,7 +97,7 @@ static void put_bar(struct top *top, int y, int x, int width, enum style style, 
 			     GLYPH_RIGHTWARDS(eighths < 8 ? eighths : 8));
 }
 
-static const char *percent(char *text, __u64 part, __u64 whole)
+static char *percent(char *text, __u64 part, __u64 whole)
 {
 	unsigned int number = top_ratio(part, whole, 100);
 
@@ -320,8 +320,9 @@ static void put_head(struct top *top, const struct layout *layout, int y)
 
 /* A column's text: names from the left, numbers on the right. */
 static void put_column(struct top *top, const struct layout *layout, int y, enum column column,
-		       enum style style, const char *text)
+		       enum style style, char *text)
 {
+	cut(text, layout->width[column]);
 	if (layout->width[column])
 		screen_put(&top->screen, y, layout->x[column], style,
 			   column < RATE ? "%-*.*s" : "%*.*s", layout->width[column],
@@ -337,9 +338,11 @@ static void put_flow(struct top *top, const struct layout *layout, int y, __u32 
 	enum style style = growth->packets ? NORMAL : DIM, color = color_of(top_part_id(&flow->key));
 	char text[64];
 
+	strcpy(text, "-");
 	for (size_t link = 0; link < top->report->nlinks; link++)
 		if (top->report->links[link].ifindex == (int)flow->key.ifindex)
-			put_column(top, layout, y, LINK, style, top->report->links[link].name);
+			strcpy(text, top->report->links[link].name);
+	put_column(top, layout, y, LINK, style, text);
 	if (flow->key.present & FIELD_VLAN)
 		snprintf(text, sizeof(text), "%u", flow->key.vlan);
 	else
@@ -347,11 +350,11 @@ static void put_flow(struct top *top, const struct layout *layout, int y, __u32 
 	put_column(top, layout, y, VLAN, style, text);
 	for (int end = 0; end < 2; end++) {
 		end_text(top, &flow->key, end, text, sizeof(text));
-		cut(text, layout->width[SOURCE + end]);
 		put_column(top, layout, y, SOURCE + end, style, text);
 	}
-	put_column(top, layout, y, PROTOCOL, style == DIM ? DIM : color,
-		   part_name(top, text, top_part_id(&flow->key)));
+	strcpy(text, "-");
+	part_name(top, text, top_part_id(&flow->key));
+	put_column(top, layout, y, PROTOCOL, style == DIM ? DIM : color, text);
 	put_column(top, layout, y, RATE, style,
 		   human_rate(text, in_unit(top, growth->bytes), top->span, ""));
 	put_column(top, layout, y, PPS, style, human_rate(text, growth->packets, top->span, ""));
