@@ -283,7 +283,7 @@ int main(int argc, char **argv)
 	if (status)
 		return status;
 	if (run.options.action == ACTION_DUMP)
-		return print(&run, &filter);
+		status = print(&run, &filter);
 	filter_free(&filter);
-	return trace(&run);
+	return run.options.action == ACTION_DUMP ? status : trace(&run);
 }
