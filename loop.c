@@ -18,10 +18,22 @@
 #define NOTHING_NS 5000000000ull /* nothing counted for so long, though frames arrive: why? */
 #define FIRST_NS 250000000ull /* the live view has something to show so soon */
 #define LOOK_NS 100000000ull /* but no longer than this without a look at everything else */
+#define AGAIN_NS 20000000ull /* timeout(1) signals its child, then its group: still the first */
 
 volatile sig_atomic_t loop_stops;
 static volatile sig_atomic_t asked;   /* SIGUSR1: the summary so far */
 static volatile sig_atomic_t resized, suspended, resumed; /* of the live view */
+
+static void on_stop(void)
+{
+	static __u64 first;
+	__u64 now = run_now();
+
+	if (!loop_stops)
+		first = now;
+	if (!loop_stops || now - first >= AGAIN_NS)
+		loop_stops++;
+}
 
 static void on_signal(int number)
 {
@@ -39,7 +51,7 @@ static void on_signal(int number)
 		resumed = 1;
 		break;
 	default:
-		loop_stops++;
+		on_stop();
 	}
 }
 
@@ -54,7 +66,8 @@ void loop_catch_signals(sigset_t *caught)
 	static const int numbers[] = { SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGUSR1 };
 	struct sigaction old;
 
-	signal(SIGPIPE, SIG_IGN); /* a write says EPIPE */
+	signal(SIGPIPE, SIG_IGN); /* a write says EPIPE, */
+	signal(SIGXFSZ, SIG_IGN); /* or EFBIG */
 	sigemptyset(caught);
 	for (size_t i = 0; i < sizeof(numbers) / sizeof(numbers[0]); i++) {
 		if (numbers[i] == SIGHUP && !sigaction(SIGHUP, NULL, &old) &&

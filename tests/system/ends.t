@@ -62,6 +62,16 @@ is "$deaf" 0 'a signal at the start is heard'
 is "$programs" 0 'a signal at the start leaves no program'
 is "$instances" 0 'and no tracing instance'
 
+# timeout(1) signals its child, then the group that its child is in.
+for signal in INT TERM; do
+	start_xguard u -u
+	kill -$signal "$pid"
+	kill -HUP "$pid"
+	stop_xguard u 0
+	is "$status" 0 "SIG$signal and another at once: the status is 0"
+	like "$work/u.err" '^xguard: rx0: 0 packets, .* in ' 'and the summary is there'
+done
+
 # --- ignored hangup ---------------------------------------------------------------------------------
 
 start u ip netns exec "$receiver" sh -c 'trap "" HUP; exec "$0" -i rx0 -u' "$XGUARD"
@@ -134,6 +144,14 @@ stop u 0
 is "$status" 1 '--output that cannot be opened: the status is 1'
 like "$work/u.err" '^xguard: open /nowhere/file: No such file or directory$' 'and it says why'
 
+start u ip netns exec "$receiver" sh -c '
+	(ulimit -f 0; exec "$0" -i rx0 -u --format csv --output "$1") 2>&1 | cat' \
+	"$XGUARD" "$work/limited"
+wait_for 5 grep -q 'File too large' "$work/u.out"
+like "$work/u.out" '^xguard: .*limited: File too large$' 'a limit on the size of files is a failed write, too'
+stop u 0
+ok 'detached' wait_for 1 has_no_program "$receiver" rx0
+
 # --- an output that nobody reads --------------------------------------------------------------------
 
 mkfifo "$work/fifo"
@@ -152,6 +170,7 @@ kill -INT "$pid"
 all_gone_start=$(date +%s%N)
 wait_for 5 has_no_program "$receiver" rx0
 within $((($(date +%s%N) - all_gone_start) / 1000000)) 0 1000 'Ctrl+C with a full pipe: detached'
+sleep 0.05
 ok 'it still waits for the reader' alive "$pid"
 kill -INT "$pid"
 stop k 0
