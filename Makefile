@@ -2,6 +2,7 @@
 # make            build xguard, a static binary
 # make check      run the tests (those under tests/system need root)
 # make check-decode   compare what is decoded with tshark
+# make check-fleet    three hosts, scraped by a Prometheus
 # make check-kernels  boot real kernels in QEMU and trace there
 # make demo       a tour on a veth pair; make bench: measure (both need root)
 # make install    to $(DESTDIR)$(PREFIX); make uninstall removes it
@@ -136,6 +137,9 @@ check-decode: xguard $(TOOLS)
 check-kernels: xguard $(TOOLS)
 	$(Q)$(PROVE) tests/kernels/*.t
 
+check-fleet: xguard $(TOOLS)
+	$(Q)$(PROVE) tests/check-fleet
+
 demo: xguard
 	$(Q)tests/demo
 
@@ -153,6 +157,6 @@ uninstall:
 clean:
 	$(Q)rm -rf build xguard
 
-.PHONY: all size check check-decode check-kernels demo bench install uninstall clean
+.PHONY: all size check check-decode check-kernels check-fleet demo bench install uninstall clean
 .SECONDARY:
 -include $(wildcard $(B)/*.d $(B)/tests/*.d)

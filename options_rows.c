@@ -201,8 +201,8 @@ static int take_listen(struct options *options, const struct option_row *row, co
 
 	(void)row;
 	if (http_address(&address, word))
-		return option_misuse(failure, "write 9100, 192.0.2.1:9100, [::1]:9100 or, for all "
-				     "addresses, 0.0.0.0:9100 or [::]:9100",
+		return option_misuse(failure, "write 9975, 192.0.2.1:9975, [::1]:9975 or, for all "
+				     "addresses, 0.0.0.0:9975 or [::]:9975",
 				     "--listen '%s': not a port, nor an address and a port", word);
 	options->listen = word;
 	return 0;

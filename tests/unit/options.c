@@ -200,8 +200,8 @@ static const struct golden accepted[] = {
 #define OUT_OF_RANGE(option, word, from, to) option " '" word "': out of range; " \
 	"write a whole number from " from " to " to
 #define METRICS "--format metrics goes with --userspace-trace only; write text, json or csv"
-#define NO_ADDRESS(word) "--listen '" word "': not a port, nor an address and a port; write 9100, " \
-	"192.0.2.1:9100, [::1]:9100 or, for all addresses, 0.0.0.0:9100 or [::]:9100"
+#define NO_ADDRESS(word) "--listen '" word "': not a port, nor an address and a port; write 9975, " \
+	"192.0.2.1:9975, [::1]:9975 or, for all addresses, 0.0.0.0:9975 or [::]:9975"
 #define U64_MAX "18446744073709551615"
 
 static const struct golden refusals[] = {
