@@ -28,7 +28,13 @@ check: $(B)/tests/xguard-sanitized
 check-fuzz: $(B)/xdp_prog.o
 	$(Q)tests/fuzz/run
 
+check-soak: xguard $(TOOLS)
+	$(Q)prove --timer tests/soak :: 120
+
+soak: xguard $(TOOLS)
+	$(Q)prove --timer tests/soak :: 3600
+
 analyze check-analyze:
 	$(Q)tests/analyze
 
-.PHONY: check-fuzz analyze check-analyze
+.PHONY: check-soak soak check-fuzz analyze check-analyze
