@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* The maps of a run: how large, created, mapped. Part of bpf_load.h. */
 #include <errno.h>
+#include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -87,14 +88,14 @@ static unsigned int power_of_two_from(unsigned int n)
 	return power;
 }
 
-static size_t cache_entries(const struct bpf_maps *maps)
+static unsigned long long cache_entries(const struct bpf_maps *maps)
 {
-	return (size_t)maps->cpus << maps->slot_bits;
+	return (unsigned long long)maps->cpus << maps->slot_bits;
 }
 
-static size_t links_entries(const struct bpf_maps *maps)
+static unsigned long long links_entries(const struct bpf_maps *maps)
 {
-	return (size_t)maps->nlinks * (maps->cpus + 1);
+	return (unsigned long long)maps->nlinks * (maps->cpus + 1);
 }
 
 static unsigned long long flows_memory(unsigned int entries, unsigned int cpus)
@@ -154,6 +155,10 @@ static void choose_sizes(struct bpf_maps *maps, unsigned int max_flows)
 
 static int create_all(struct bpf_maps *maps, struct failure *failure)
 {
+	if (arrays_memory(maps) > SIZE_MAX) { /* a 32-bit xguard on a large machine */
+		fail(failure, ENOMEM, "map xg_cache into memory");
+		return fail_next(failure, "try a smaller --max-flows");
+	}
 	maps->flows = create("xg_flows", BPF_MAP_TYPE_HASH, sizeof(struct flow_key),
 			     sizeof(struct flow_count), maps->max_flows, 0, failure);
 	if (maps->flows < 0)

@@ -15,11 +15,14 @@
 #define BATCH 1024       /* elements of the second level that are read at a time */
 
 /* Address space only: pages are taken when they are first written. */
-static void *reserve(size_t size)
+static void *reserve(size_t n, size_t size)
 {
-	void *memory = mmap(NULL, size, PROT_READ | PROT_WRITE,
-			    MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	void *memory;
 
+	if (__builtin_mul_overflow(n, size, &size))
+		return NULL;
+	memory = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE,
+		      -1, 0);
 	return memory == MAP_FAILED ? NULL : memory;
 }
 
@@ -30,11 +33,12 @@ int flows_open(struct flows *flows, const struct bpf_maps *maps, struct failure 
 	flows->nbuckets = 1024;
 	if (getrandom(&flows->seed, sizeof(flows->seed), GRND_NONBLOCK) < 0)
 		flows->seed = (uintptr_t)flows;
-	flows->flow = reserve(flows->room * sizeof(*flows->flow));
+	flows->flow = reserve(flows->room, sizeof(*flows->flow));
 	flows->buckets = malloc(flows->nbuckets * sizeof(*flows->buckets));
 	if (!flows->flow || !flows->buckets) {
+		fail(failure, ENOMEM, "make room for %zu flows", flows->room);
 		flows_close(flows);
-		return fail(failure, ENOMEM, "make room for %zu flows", flows->room);
+		return fail_next(failure, "try a smaller --max-flows");
 	}
 	memset(flows->buckets, 0xff, flows->nbuckets * sizeof(*flows->buckets));
 	return 0;
