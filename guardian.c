@@ -113,7 +113,9 @@ int guardian_start(struct guardian *guardian, const struct guardian_duties *duti
 	if (guardian->pid == 0)
 		become_guardian(requests[1], news[1], duties);
 	if (guardian->pid < 0) {
-		err = fail(failure, errno, "start the guardian");
+		fail(failure, errno, "start the guardian");
+		err = fail_next(failure, "there are too many processes, or too little memory: look at "
+				"`ulimit -u` and pids.max of the cgroup");
 		guardian->pid = 0;
 	}
 	sigprocmask(SIG_SETMASK, &before, NULL);

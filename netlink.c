@@ -98,8 +98,11 @@ int netlink_open(unsigned int groups, struct failure *failure)
 	int nl, err, on = 1;
 
 	nl = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_ROUTE);
-	if (nl < 0)
-		return fail(failure, errno, "open a netlink socket");
+	if (nl < 0) {
+		fail(failure, errno, "open a netlink socket");
+		return fail_next(failure, "a seccomp filter (of systemd's RestrictAddressFamilies= or "
+				 "of a container) must let AF_NETLINK through");
+	}
 	/* Without these (before Linux 4.12, 4.3) there are no texts, and acks echo the request. */
 	setsockopt(nl, SOL_NETLINK, NETLINK_EXT_ACK, &on, sizeof(on));
 	setsockopt(nl, SOL_NETLINK, NETLINK_CAP_ACK, &on, sizeof(on));
