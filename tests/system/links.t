@@ -122,7 +122,7 @@ if ip -n "$receiver" link add br0 type bridge 2>/dev/null; then
 			'and what to do, and who waits for it'
 		ok 'the program is still there' has_program "$receiver" rx0
 		not_ok 'and so is the guardian' ended "$guardian"
-		not_ok 'which keeps no standard error open' sh -c 'readlink "/proc/$0/fd/2" | grep -v "^pipe:"' "$guardian"
+		not_ok 'which keeps no standard error open' sh -c 'readlink "/proc/$0/fd/2" | grep -v "^socket:"' "$guardian"
 		ok 'nor an instance' no_instance "$pid"
 		stop_xguard above
 		ok 'when that one has gone, ours goes' wait_for 2 has_no_program "$receiver" rx0
