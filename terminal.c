@@ -21,8 +21,8 @@ struct terminal *terminal_open(int fd)
 		return NULL;
 	terminal->saved = terminal->own = modes;
 	terminal->own.c_lflag &= ~(ICANON | ECHO);
-	terminal->own.c_cc[VMIN] = 0; /* no shell's choice: so these modes are known as ours */
-	terminal->own.c_cc[VTIME] = 0;
+	terminal->own.c_cc[VMIN] = 1;
+	terminal->own.c_cc[VTIME] = 1; /* without effect, and so nobody else's: these modes are ours */
 	return terminal;
 }
 
