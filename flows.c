@@ -85,18 +85,24 @@ static void grow(struct flows *flows)
 	}
 }
 
+struct flow *flows_find(const struct flows *flows, const struct flow_key *key)
+{
+	for (__u32 i = *bucket_of(flows, key); i != NONE; i = flows->flow[i].next)
+		if (!memcmp(&flows->flow[i].key, key, sizeof(*key)))
+			return &flows->flow[i];
+	return NULL;
+}
+
 /* The flow with this key, made if it is new; NULL where there is no room, which cannot be: the
  * maps hold no more. */
 static struct flow *find(struct flows *flows, const struct flow_key *key)
 {
-	__u32 *bucket = bucket_of(flows, key);
-	struct flow *flow;
+	struct flow *flow = flows_find(flows, key);
+	__u32 *bucket;
 
-	for (__u32 i = *bucket; i != NONE; i = flows->flow[i].next)
-		if (!memcmp(&flows->flow[i].key, key, sizeof(*key)))
-			return &flows->flow[i];
-	if (flows->n == flows->room)
-		return NULL;
+	if (flow || flows->n == flows->room)
+		return flow;
+	bucket = bucket_of(flows, key);
 	flow = &flows->flow[flows->n];
 	flow->key = *key;
 	flow->next = *bucket;

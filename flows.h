@@ -52,6 +52,9 @@ int flows_snapshot(struct flows *flows, const struct bpf_maps *maps, struct fail
  */
 long flows_publish(struct flows *flows, struct flow ***list);
 
+/* The flow with this key, or NULL. */
+struct flow *flows_find(const struct flows *flows, const struct flow_key *key);
+
 /* Order of two keys: interface, then the fields in the order of output. For qsort(3). */
 int flow_key_compare(const struct flow_key *a, const struct flow_key *b);
 

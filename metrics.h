@@ -12,7 +12,8 @@ struct run;
 
 /*
  * The last snapshot. The first options.max_series flows to be seen have a series of their own, for the
- * run; the others of a link are added to one series of that link whose labels are `other`.
+ * run; the others of a link are added to one series of that link whose labels are `other`. A link that
+ * goes and comes again by the same name has its series back.
  */
 void metrics_write(const struct run *run, struct output *out);
 

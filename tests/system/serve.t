@@ -138,6 +138,32 @@ report $? 'after SIGKILL the port can be had at once'
 stop_xguard killed
 stop hold 0
 
+# --- a link that goes and comes again ------------------------------------------------------------------
+
+plug() {
+	ip link add v1 netns "$sender" type veth peer name v0 netns "$receiver"
+	ip -n "$sender" link set v1 up
+	ip -n "$receiver" link set v0 up
+	wait_for 5 has_program "$receiver" v0
+}
+start all ip netns exec "$receiver" "$XGUARD" -i all -u --udp --listen 9100
+await_line "$work/all.err" '^xguard: attached to rx0'
+send_hex "$udp" >"$work/sent"
+for n in 1 2 3; do
+	plug
+	printf '%s\n' "$udp" | on_sender "$TESTS/send" --repeat $((10 * n)) v1 - >"$work/sent"
+	scrape "metrics$n"
+	ip -n "$receiver" link del v0
+	await_line "$work/all.err" "^xguard: v0: .*gone"
+done
+is "$(for n in 1 2 3; do tests/read-metrics "$work/metrics$n" xguard_packets_total interface=v0; done | tr '\n' ' ')" \
+	'10 30 60 ' 'its counters go on, in one series'
+scrape metrics
+is "$(tests/read-metrics "$work/metrics" xguard_packets_total) $(tests/read-metrics "$work/metrics" xguard_flows)" '61 2' \
+	'which it keeps when it is gone'
+stop_xguard all
+is "$status" 0 'the status is 0'
+
 # --- those who are slow, broken or hostile -----------------------------------------------------------
 
 start_xguard slow -u --listen 9100 --interval 0.1 --max-series 20000 --format json --output "$work/slow.json"

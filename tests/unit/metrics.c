@@ -11,8 +11,8 @@
 #include "../../failure.c"
 
 static struct run run;
-static struct flow flow[8];
-static struct link_count counts[2];
+static struct flow flow[12];
+static struct link_count counts[4];
 
 void run_link_counts(const struct run *of, size_t link, struct link_count *sum)
 {
@@ -25,16 +25,12 @@ const char *xdp_mode_name(enum xdp_mode mode)
 	return mode == XDP_MODE_NATIVE ? "native" : "generic";
 }
 
-/* Of the real one, only what is asked for here. */
-__u64 confine_capabilities(void)
+struct flow *flows_find(const struct flows *flows, const struct flow_key *key)
 {
-	return 0;
-}
-
-int confine_effective(__u64 capabilities)
-{
-	(void)capabilities;
-	return 0;
+	for (size_t i = 0; i < flows->n; i++)
+		if (!memcmp(&flows->flow[i].key, key, sizeof(*key)))
+			return &flows->flow[i];
+	return NULL;
 }
 
 static void add(int ifindex, unsigned int last, unsigned int protocol, __u64 packets)
@@ -76,11 +72,12 @@ static long long value(const char *series)
 
 static void prepare(void)
 {
-	static struct report_link names[2] = {{2, "eth0"}, {3, "a\"\\\xff"}};
+	static const struct report_link names[2] = {{2, "eth0"}, {3, "a\"\\\xff"}};
 
+	memcpy(run.names, names, sizeof(names));
 	run.options = (struct options){.max_series = 1000};
 	run.report = (struct report){
-		.by = FIELDS_DEFAULT, .prefix4 = -1, .prefix6 = -1, .links = names, .nlinks = 2,
+		.by = FIELDS_DEFAULT, .prefix4 = -1, .prefix6 = -1, .links = run.names, .nlinks = 2,
 	};
 	run.nlinks = 2;
 	run.links[0].info.ifindex = 2;
@@ -172,6 +169,43 @@ static void test_series(void)
 		  4022, "by other fields");
 }
 
+/* A link that went and came again, twice, and one whose row was given away. */
+static void test_twins(void)
+{
+	run.options.max_series = 1000;
+	run.report.by = FIELDS_DEFAULT;
+	flow[0].key.present = FIELDS_DEFAULT;
+	flow[0].key.dst_port = 0;
+	for (int i = 2; i < 4; i++) {
+		run.names[i] = (struct report_link){.ifindex = 4 + i, .name = "eth0"};
+		run.links[i].info.ifindex = 4 + i;
+		run.links[i].how = (struct attach_result){.program_id = 9, .mode = XDP_MODE_GENERIC};
+		counts[i].unattributed = (struct flow_count){10 * i, 1};
+	}
+	run.report.nlinks = run.nlinks = 4;
+	add(6, 1, 6, 1000);
+	add(7, 1, 6, 100000);
+	add(7, 9, 6, 3);
+	add(77, 8, 6, 2);
+	is_number(value("xguard_packets_total" OF("eth0", "IPv4", "10.0.0.1", "TCP")), 101006,
+		  "a link that came again: its flow goes on");
+	is_number(value("xguard_bytes_total" OF("eth0", "IPv4", "10.0.0.9", "TCP")), 300, "a new one");
+	is_number(value("xguard_packets_total" OF("if77", "IPv4", "10.0.0.8", "TCP")), 2,
+		  "a flow of a link that is forgotten");
+	is_number(value("xguard_flows{interface=\"eth0\"}"), 5, "flows are counted once");
+	is_number(value("xguard_unattributed_packets_total{interface=\"eth0\"}"), 50,
+		  "what is unattributed adds up");
+	is_number(value("xguard_info{interface=\"eth0\",mode=\"generic\",version=\"" XGUARD_VERSION "\"}"),
+		  1, "the mode is the last one's");
+	run.options.max_series = 1;
+	is_number(value("xguard_packets_total" OF("eth0", "IPv4", "10.0.0.1", "TCP")), 101006,
+		  "it has the series that it had");
+	is_number(value("xguard_packets_total" OF("eth0", "other", "other", "other")), 4025,
+		  "others have none");
+	is_number(value("xguard_packets_total" OF("if0", "other", "other", "other")), 2,
+		  "nor has that of the forgotten link");
+}
+
 static void test_page(void)
 {
 	struct page page = {.len = 0};
@@ -195,6 +229,7 @@ int main(void)
 	test_text();
 	test_labels();
 	test_series();
+	test_twins();
 	test_page();
 	return done();
 }
