@@ -234,7 +234,7 @@ void *bpf_load_file(const char *path, size_t *size, struct failure *failure)
 	if (fd >= 0)
 		close(fd);
 	if (bytes)
-		*size = n;
+		bytes[*size = n] = '\0';
 	else if (!failure->next[0])
 		fail_next(failure, "name an object that was built from this version's xdp_prog.c");
 	return bytes;

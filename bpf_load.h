@@ -87,7 +87,7 @@ int bpf_load_program(const struct bpf_program *program, const struct bpf_maps *m
 		     const struct config *config, struct failure *failure);
 
 /*
- * Read a whole file into memory of its own (*size bytes, at most 16 MiB), for --object. Returns the
+ * Read a whole file into memory of its own (*size bytes, at most 16 MiB, and a NUL). Returns the
  * memory, which the caller frees, or NULL with failure filled in.
  */
 void *bpf_load_file(const char *path, size_t *size, struct failure *failure);

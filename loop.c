@@ -17,6 +17,7 @@
 #define BUSY_NS   1000000ull /* and so soon after lines were found, */
 #define NOTHING_NS 5000000000ull /* nothing counted for so long, though frames arrive: why? */
 #define FIRST_NS 250000000ull /* the live view has something to show so soon */
+#define CLOCK_NS 1000000000ull /* whether the clock has been set, for --stop */
 #define LOOK_NS 100000000ull /* but no longer than this without a look at everything else */
 #define AGAIN_NS 20000000ull /* timeout(1) signals its child, then its group: still the first */
 
@@ -295,7 +296,8 @@ static int wait_for_something(struct run *run, const sigset_t *caught, __u64 unt
 		{ .fd = run->busy ? -1 : run->trace.pipe, .events = POLLIN },
 		{ .fd = run->top.screen.keys, .events = POLLIN },
 	};
-	nfds_t nfds = 4 + serve_watch(&run->serve, fds + 4);
+	/* Clients are served when the privileges have gone. */
+	nfds_t nfds = 4 + (run->attached_at ? serve_watch(&run->serve, fds + 4) : 0);
 	__u64 now = run_now(), pause = until > now ? until - now : 0;
 	struct timespec timeout = { pause / 1000000000, pause % 1000000000 };
 	sigset_t old;
@@ -387,15 +389,29 @@ static int look_for_nothing(struct run *run, struct failure *failure)
 	return err;
 }
 
+int loop_wait(struct run *run, const sigset_t *caught)
+{
+	struct failure failure; /* there is none: nothing is held yet that could fail */
+	__s64 left;
+
+	while (!loop_stops && !run->output.error && (left = window_left(&run->window)) > 0) {
+		wait_for_something(run, caught, run_now() +
+				   ((__u64)left < CLOCK_NS ? (__u64)left : CLOCK_NS), &failure);
+		run->window.said &= !asked;
+		asked = 0;
+	}
+	return loop_stops || run->output.error;
+}
+
 int loop(struct run *run, const sigset_t *caught, struct failure *failure)
 {
 	int kernel = run->options.trace == TRACE_KERNEL, err = 0;
 	__u64 period = kernel ? DRAIN_NS : run->options.interval;
 	__u64 next = run->attached_at + period, now, until, wake;
+	__u64 end = run->options.duration ? run->attached_at + run->options.duration : NEVER;
 
 	if (run->options.top && period > FIRST_NS)
 		next = run->attached_at + FIRST_NS;
-	run->end = run->options.duration ? run->attached_at + run->options.duration : NEVER;
 	run->look = run->attached_at + NOTHING_NS;
 	while (!err && !loop_stops && !run->output.error && !enough(run) && !run->top.quit) {
 		if (run->options.top)
@@ -403,6 +419,10 @@ int loop(struct run *run, const sigset_t *caught, struct failure *failure)
 		until = run->busy ? run_now() + BUSY_NS : next < run->look ? next : run->look;
 		wake = serve_wake(&run->serve);
 		until = until < wake ? until : wake;
+		run->end = window_end(&run->window);
+		if (run->end != NEVER && until > run_now() + CLOCK_NS)
+			until = run_now() + CLOCK_NS;
+		run->end = run->end < end ? run->end : end;
 		err = wait_for_something(run, caught, until < run->end ? until : run->end, failure);
 		if (err)
 			break;

@@ -22,6 +22,10 @@ void loop_catch_screen(sigset_t *caught);
  * in. */
 int loop(struct run *run, const sigset_t *caught, struct failure *failure);
 
+/* Wait for the start, or for a signal, or until the reader of the output goes away. Returns 0 when it
+ * is time. */
+int loop_wait(struct run *run, const sigset_t *caught);
+
 /* Userspace trace: read the maps, write what grew. Returns 0, or -errno with failure filled in. */
 int loop_publish(struct run *run, struct failure *failure);
 

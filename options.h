@@ -8,6 +8,7 @@
 
 #include "failure.h"
 #include "guardian.h"
+#include "moment.h"
 
 struct output;
 
@@ -38,6 +39,7 @@ struct options {
 	const char *object;            /* NULL: the built-in one */
 	__u64 interval;                /* nanoseconds */
 	__u64 duration;                /* nanoseconds; 0: no end */
+	struct moment start, stop;
 	__u64 count;                   /* 0: no end */
 	unsigned int sample;           /* kernel trace: every Nth frame; 1: all */
 	unsigned int max_flows;        /* 0: by the host's memory */

@@ -194,6 +194,19 @@ static int take_interface(struct options *options, const struct option_row *row,
 	return 0;
 }
 
+static int take_moment(struct options *options, const struct option_row *row, const char *word,
+		       struct failure *failure)
+{
+	char name[ROW_LEN];
+
+	if (moment_parse((struct moment *)((char *)options + row->field), word))
+		return option_misuse(failure, "write a time of day, such as 22:00 or 22:00:30, or a "
+				     "moment, such as 2026-11-23T22:00, behind both Z for UTC if "
+				     "that is meant", "%s '%s': not a time", option_text(name, row),
+				     word);
+	return 0;
+}
+
 static int take_listen(struct options *options, const struct option_row *row, const char *word,
 		       struct failure *failure)
 {
@@ -261,6 +274,9 @@ const struct option_row option_rows[] = {
 	{0, "mode", "MODE", "auto (the default), native or generic",
 	 .take = take_word, FIELD(mode), .words = "auto native generic"},
 	{0, "duration", "SECONDS", "end after this time", .take = take_seconds, FIELD(duration)},
+	{0, "start", "TIME", "attach only then: HH:MM[:SS] or ISO 8601,\nin local time", .take = take_moment,
+	 FIELD(start)},
+	{0, "stop", "TIME", "detach and end then", .take = take_moment, FIELD(stop)},
 	{'c', "count", "N", "end after N frames", NUMBER(count, 1, ULLONG_MAX)},
 	{0, "sample", "N", "with -k: every Nth frame of each CPU", NUMBER(sample, 1, UINT_MAX),
 	 .only = KERNEL},

@@ -18,6 +18,7 @@
 #include "serve.h"
 #include "top.h"
 #include "trace_pipe.h"
+#include "window.h"
 
 #define LINKS_MAX 256 /* with -i all */
 
@@ -41,6 +42,7 @@ struct run {
 	struct options options;
 	struct output output;
 	struct report report;
+	struct window window;     /* of --start and --stop */
 	struct metrics_file metrics; /* of --format metrics --output */
 	struct serve serve;       /* of --listen */
 	struct top top;           /* of --top */

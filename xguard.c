@@ -2,6 +2,7 @@
 #include <errno.h>
 #include <signal.h>
 #include <string.h>
+#include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -147,6 +148,37 @@ static int open_outputs(struct run *run, struct failure *failure)
 	return err;
 }
 
+/* Whether it will work should not be left to be found out at night: a child does all but the attach. */
+static int rehearse(struct run *run)
+{
+	struct failure failure;
+	pid_t child = fork();
+	int err, status = 0;
+
+	if (!child) {
+		err = run_prepare(run, &failure);
+		if (err)
+			say_failure(&failure);
+		run_close(run);
+		_exit(err != 0);
+	}
+	while (child > 0 && waitpid(child, &status, 0) < 0 && errno == EINTR)
+		;
+	return status != 0;
+}
+
+/* Returns 0 when it is time, 1 where it never will be; run->failed says whether that is a failure. */
+static int wait_for_start(struct run *run, const sigset_t *caught)
+{
+	if (!run->options.start.word)
+		return 0;
+	run->failed = rehearse(run);
+	if (run->failed || loop_wait(run, caught))
+		return 1;
+	prepare_report(run); /* the clock may have been set */
+	return 0;
+}
+
 static int trace(struct run *run)
 {
 	struct failure failure;
@@ -160,7 +192,9 @@ static int trace(struct run *run)
 		return 1;
 	}
 	open_screen(run);
-	if (run_open(run, tell_attached, &failure)) {
+	if (wait_for_start(run, &caught)) {
+		;
+	} else if (run_open(run, tell_attached, &failure)) {
 		say_failure(&failure);
 		run->failed = 1;
 		if (run_detach(run, &failure))
@@ -285,5 +319,11 @@ int main(int argc, char **argv)
 	if (run.options.action == ACTION_DUMP)
 		status = print(&run, &filter);
 	filter_free(&filter);
-	return run.options.action == ACTION_DUMP ? status : trace(&run);
+	if (run.options.action == ACTION_DUMP)
+		return status;
+	if (window_open(&run.window, &run.options, &failure)) {
+		say_failure(&failure);
+		return 2;
+	}
+	return trace(&run);
 }

@@ -7,6 +7,7 @@
 #include "../../options.c"
 #include "../../options_rows.c"
 #include "../../options_usage.c"
+#include "../../moment.c"
 #include "../../http.c"
 #include "../../names.c"
 #include "../../failure.c"
@@ -63,6 +64,10 @@ static void describe_fields(const struct options *o)
 		add("object=%s", o->object);
 	if (o->interval != SECOND)
 		add("interval=%llu", (unsigned long long)o->interval);
+	if (o->start.word)
+		add("start=%s", o->start.word);
+	if (o->stop.word)
+		add("stop=%s", o->stop.word);
 	if (o->duration)
 		add("duration=%llu", (unsigned long long)o->duration);
 	if (o->count)
@@ -162,6 +167,12 @@ static const struct golden accepted[] = {
 	{"-i eth0 -u --interval .5", "eth0 userspace interval=500000000"},
 	{"-i eth0 -u --interval 5.", "eth0 userspace interval=5000000000"},
 	{"-i eth0 -k --duration 0.123456789", "eth0 kernel duration=123456789"},
+	{"-i all -k", "all links kernel"},
+	{"-i eth0 -i all -i any -u", "eth0 any all links userspace"},
+	{"-i eth0 -k --start 22:00 --stop=2026-11-23T22:00:30+01:00",
+	 "eth0 kernel start=22:00 stop=2026-11-23T22:00:30+01:00"},
+	{"-i eth0 -k --stop 24:00", "--stop '24:00': not a time; write a time of day, such as 22:00 or "
+	 "22:00:30, or a moment, such as 2026-11-23T22:00, behind both Z for UTC if that is meant"},
 	{"-i eth0 -k --duration 4.1", "eth0 kernel duration=4100000000"},
 	{"-i eth0 -k --duration 1000000000", "eth0 kernel duration=1000000000000000000"},
 	{"-i eth0 -k -c 1", "eth0 kernel count=1"},
