@@ -117,6 +117,11 @@ check-arches: musl xguard
 	done
 	$(Q)$(PROVE) tests/arches/i686.t $(ARCHES:%=tests/arches/%.t)
 
+# The package in a fresh Debian, and what is in contrib/: root, and a few minutes.
+check-package: deb $(B)/xguard
+	$(Q)$(MAKE) --no-print-directory $(B)/tests/send
+	$(Q)prove --timer -e 'timeout --foreground -k 10 900' tests/package/debian.t
+
 check-dist:
-	$(Q)prove --timer -e 'timeout --foreground -k 10 900' tests/arches/dist.t
-.PHONY: always musl musl-links dist deb check-units check-arches check-dist
+	$(Q)prove --timer -e 'timeout --foreground -k 10 900' tests/package/dist.t
+.PHONY: always musl musl-links dist deb check-units check-arches check-dist check-package
