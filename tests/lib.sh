@@ -295,10 +295,18 @@ send_hex() {
 # generate OPTION...: run the traffic generator (tests/generate.c) on the sender; $frames, $bytes,
 # $sources and $lost become what it says. Its status is 3 where the ring dropped frames.
 generate() {
+	generate_before=$(counter "$receiver" rx0 rx_packets)
 	on_sender "$TESTS/generate" "$@" tx0 >"$work/generate"
 	generate_status=$?
 	read_values <"$work/generate"
+	# The last frames may still be in the link's ring.
+	[ "$lost" != 0 ] || wait_for 5 arrived "$((generate_before + frames))"
 	return "$generate_status"
+}
+
+# arrived N: rx0 has received N frames since it was made.
+arrived() {
+	[ "$(counter "$receiver" rx0 rx_packets)" -ge "$1" ]
 }
 
 # read_values: set a variable for each NAME=NUMBER word of standard input.

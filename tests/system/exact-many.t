@@ -18,8 +18,10 @@ for n in 0 1 2; do
 	start "sender$n" ip netns exec "$sender" "$TESTS/generate" --count $((200000 + n * 100000)) \
 		--sources $((10000 * (n + 1))) --order uniform --size $((64 + n)) "tx$n"
 done
+in_full() { [ "$(counter "$receiver" "$1" rx_packets)" -ge "$2" ]; }
 for n in 0 1 2; do
 	stop "sender$n" 0
+	wait_for 5 in_full "rx$n" $((200000 + n * 100000 + (n == 0) * 1000))
 done
 stop links
 for n in 0 1 2; do

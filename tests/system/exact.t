@@ -121,6 +121,7 @@ if [ "$(nproc)" -gt 1 ]; then
 	done
 	stop cpu0 0
 	stop cpu1 0
+	wait_for 5 arrived "$((before + 2000000))"
 	stop both
 	frames=2000000 bytes=128000000
 	adds_up both 'both CPUs'
