@@ -12,6 +12,7 @@ VERSION := 0.1.0
 PREFIX ?= /usr/local
 SBINDIR ?= $(PREFIX)/sbin
 MANDIR ?= $(PREFIX)/share/man
+BASHCOMPDIR ?= $(PREFIX)/share/bash-completion/completions
 
 CLANG ?= clang
 
@@ -76,6 +77,14 @@ $(B)/unpack.bin: unpack.S
 	$(Q)$(CC) -c -o $(B)/unpack.o $<
 	$(Q)$(OBJCOPY) -O binary -j .text $(B)/unpack.o $@
 
+$(B)/completion: completion.c options_rows.c options_rows.h http.c moment.c names.c failure.c
+	$(call say,HOSTCC)
+	$(Q)$(HOSTCC) -std=gnu11 $(WARNINGS) -O1 -D_GNU_SOURCE -I. -o $@ $(filter %.c,$^)
+
+$(B)/xguard.bash: $(B)/completion
+	$(call say,GEN)
+	$(Q)$< >$@
+
 # What each file, ours and libc's, has of the binary.
 size: xguard
 	$(Q)tests/size $(B)/xguard.map xguard
@@ -126,7 +135,7 @@ $(B)/tests/filter-count: $(filter-out $(B)/xguard.o $(B)/run.o $(B)/probe.o,$(OB
 
 include checks.mk
 
-check: xguard $(UNITS) $(SANITIZED) $(TOOLS)
+check: xguard $(B)/xguard.bash $(UNITS) $(SANITIZED) $(TOOLS)
 	$(Q)$(if $(wildcard xguard.8),mandoc -T lint -W warning xguard.8)
 	$(Q)$(if $(UNITS)$(SYSTEM),,echo "there are no tests" >&2; exit 1;) \
 		$(PROVE) $(UNITS) $(SANITIZED) $(SYSTEM) tests/kernels/bookworm.t
@@ -146,13 +155,15 @@ demo: xguard
 bench: xguard $(TOOLS) $(B)/tests/plain-hash.o
 	$(Q)tests/bench $(if $(V),--csv)
 
-install: xguard
-	install -d $(DESTDIR)$(SBINDIR) $(DESTDIR)$(MANDIR)/man8
+install: xguard $(B)/xguard.bash
+	install -d $(DESTDIR)$(SBINDIR) $(DESTDIR)$(MANDIR)/man8 $(DESTDIR)$(BASHCOMPDIR)
 	install -m 755 xguard $(DESTDIR)$(SBINDIR)/xguard
 	install -m 644 xguard.8 $(DESTDIR)$(MANDIR)/man8/xguard.8
+	install -m 644 $(B)/xguard.bash $(DESTDIR)$(BASHCOMPDIR)/xguard
 
 uninstall:
-	rm -f $(DESTDIR)$(SBINDIR)/xguard $(DESTDIR)$(MANDIR)/man8/xguard.8
+	rm -f $(DESTDIR)$(SBINDIR)/xguard $(DESTDIR)$(MANDIR)/man8/xguard.8 \
+		$(DESTDIR)$(BASHCOMPDIR)/xguard
 
 clean:
 	$(Q)rm -rf build xguard
