@@ -95,28 +95,37 @@ static int publish_metrics(struct run *run, struct failure *failure)
 	return 0;
 }
 
-/* The live view of a snapshot: what links there are, and the frames that no flow could hold. */
-static void look(struct run *run, __u64 now)
+/* The frames that no flow could hold, over all links. */
+static struct flow_count unattributed(const struct run *run)
 {
-	struct flow_count unattributed = { 0 };
-	char *title = run->top.title;
-	size_t len = 0, size = sizeof(run->top.title);
+	struct flow_count total = { 0 };
 	struct link_count sum;
 
 	for (size_t i = 0; i < run->nlinks; i++) {
 		run_link_counts(run, i, &sum);
-		unattributed.packets += sum.unattributed.packets;
-		unattributed.bytes += sum.unattributed.bytes;
+		total.packets += sum.unattributed.packets;
+		total.bytes += sum.unattributed.bytes;
+	}
+	return total;
+}
+
+/* The live view of a snapshot: what links there are, and how they are traced. */
+static void look(struct run *run, const struct flow_count *rest, __u64 now)
+{
+	char *title = run->top.title;
+	size_t len = 0, size = sizeof(run->top.title);
+
+	for (size_t i = 0; i < run->nlinks; i++)
 		if (run->links[i].attached && len < size)
 			len += snprintf(title + len, size - len, "%s%s %s", len ? ", " : "",
 					run->links[i].info.name,
 					xdp_mode_name(run->links[i].how.mode));
-	}
-	top_look(&run->top, &unattributed, now);
+	top_look(&run->top, rest, now);
 }
 
 int loop_publish(struct run *run, struct failure *failure)
 {
+	struct flow_count rest;
 	struct flow **list;
 	__u64 now = run_now();
 	long n;
@@ -125,11 +134,12 @@ int loop_publish(struct run *run, struct failure *failure)
 	err = flows_snapshot(&run->flows, &run->maps, failure);
 	if (err)
 		return err;
-	run->frames = run->flows.total.packets;
+	rest = unattributed(run);
+	run->frames = run->flows.total.packets + rest.packets;
 	if (run->options.format == FORMAT_METRICS)
 		return publish_metrics(run, failure);
 	if (run->options.top) {
-		look(run, now);
+		look(run, &rest, now);
 		return 0;
 	}
 	n = flows_publish(&run->flows, &list);

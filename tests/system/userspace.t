@@ -46,9 +46,10 @@ if generate --count 200000 --sources 20000 --order uniform --per-source "$work/s
 	like "$work/many.err" "^xguard: rx0: 200000 packets, 12800000 bytes, $sources flows, 0 unatt" \
 		'and the summary'
 	# Less room than flows: what no flow could hold is counted apart.
-	start_xguard full -u --interval 0.2 --max-flows 1024
+	start_xguard full -u --interval 0.2 --max-flows 1024 --count 200000
 	generate --count 200000 --sources 60000 --source fd00::1:0 >/dev/null
-	stop_xguard full
+	stop_xguard full 0
+	is "$status" 0 'it counts for --count, too'
 	tac "$work/full.out" | awk -F', hits=' '!seen[$1]++ { n += $2; f++ } END { print n, f }' >"$work/got"
 	read -r hits flows <"$work/got"
 	like "$work/full.err" "^xguard: rx0: 200000 packets, 12800000 bytes, $flows flows, $((200000 - hits)) una" \
