@@ -103,6 +103,33 @@ static void test_filter(void)
 	bpf_code_release(&code);
 }
 
+/* Without calls: jumps over the call, forward and back, go where they went. */
+static void test_inline(void)
+{
+	const struct bpf_insn body[] = {
+		BPF_MOV64_IMM(BPF_REG_0, 1), BPF_JMP_A(0), BPF_EXIT_INSN(),
+	};
+	const struct bpf_insn wanted[] = {
+		BPF_JMP_IMM(BPF_JEQ, BPF_REG_1, 0, 3), BPF_MOV64_IMM(BPF_REG_0, 1), BPF_JMP_A(0),
+		BPF_JMP_IMM(BPF_JEQ, BPF_REG_0, 0, 1), BPF_JMP_A(-4), BPF_EXIT_INSN(),
+	};
+	struct bpf_insn insns[8] = {
+		BPF_JMP_IMM(BPF_JEQ, BPF_REG_1, 0, 2), BPF_CALL_REL(3),
+		BPF_JMP_IMM(BPF_JEQ, BPF_REG_0, 0, 1), BPF_JMP_A(-3), BPF_EXIT_INSN(),
+	};
+	const struct bpf_program program = { .filter = body, .filter_len = 3 };
+	struct bpf_code code = {
+		.insns = insns, .len = 8, .program = &program, .nfunctions = 2,
+		.functions = { { .len = 5 }, { .len = 3, .to = 5, .replaced = 1 } },
+	};
+
+	memcpy(insns + 5, body, sizeof(body));
+	inline_filter(&code);
+	is_code(&code, wanted, sizeof(wanted) / sizeof(wanted[0]), "the filter where its call stood");
+	inline_filter(&code);
+	is_code(&code, wanted, sizeof(wanted) / sizeof(wanted[0]), "there is no other call");
+}
+
 /* A global function has a symbol of its own; a static one is told by its section and the call. */
 static void test_static_callee(void)
 {
@@ -296,6 +323,7 @@ int main(void)
 {
 	test_whole();
 	test_filter();
+	test_inline();
 	test_static_callee();
 	test_fold();
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
