@@ -4,6 +4,7 @@
  * taken for ours written as text, JSON and CSV, which must be valid whatever a task is called.
  * First byte: an instance's pipe or the global one; the rest: what the pipe holds.
  */
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -47,19 +48,15 @@ static void check_json(const struct output *output)
 		broken("JSON that does not end", output);
 }
 
-/* One record: its quotes are closed, and a terminal gets nothing but text. */
+/* One record, and a terminal gets nothing but text. */
 static void check_text(const struct output *output)
 {
-	int quotes = 0;
-
 	for (size_t i = 0; i < output->len; i++) {
 		unsigned char c = output->buffer[i];
 
-		quotes += c == '"';
 		if ((c < 0x20 && (c != '\n' || i + 1 < output->len)) || c == 0x7f)
 			broken("a control character", output);
 	}
-	(void)quotes;
 }
 
 static int each(const struct trace_line *line, void *context)
@@ -72,6 +69,8 @@ static int each(const struct trace_line *line, void *context)
 	for (report.format = FORMAT_TEXT; report.format <= FORMAT_CSV; report.format++) {
 		output = (struct output){ .fd = -1 };
 		report_packet(&report, &output, line);
+		if (output.error == EBADF) /* longer than the buffer, which is written then */
+			continue;
 		if (output.error || !output.len)
 			broken("a line that was not written", &output);
 		if (report.format == FORMAT_JSON)
