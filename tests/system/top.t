@@ -76,7 +76,8 @@ rates() {
 		awk '{ print $2 == "M" ? $1 * 1000 : $1 }'
 }
 rates >"$work/rates"
-sort -rn "$work/rates" | same "$work/rates" - 'the largest rates first'
+sort -rn "$work/rates" >"$work/sorted"
+same "$work/rates" "$work/sorted" 'the largest rates first'
 within "$(wc -l <"$work/rates")" 14 15 'as many as fit'
 
 # --- keys ---------------------------------------------------------------------------------------------
@@ -91,7 +92,8 @@ see 's order: total' 's: by total'
 key s
 see 's order: address' 's: by address'
 sed -n 's/^ 10\.9\.0\.\([0-9]*\) .*/\1/p' "$work/screen" >"$work/order"
-sort -n "$work/order" | same "$work/order" - 'the addresses in order'
+sort -n "$work/order" >"$work/sorted"
+same "$work/order" "$work/sorted" 'the addresses in order'
 key s p
 see '^ xguard .* paused  0:00:' 'p: paused'
 screen
