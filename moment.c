@@ -34,15 +34,15 @@ static int month_length(int year, int month)
 }
 
 /* Days from 1970 to a year. */
-static long days_to(int year)
+static __s64 days_to(int year)
 {
 	year--;
-	return year * 365l + year / 4 - year / 100 + year / 400 - 719162;
+	return year * 365ll + year / 4 - year / 100 + year / 400 - 719162;
 }
 
-static long days_of(int year, int month, int day)
+static __s64 days_of(int year, int month, int day)
 {
-	long days = days_to(year) + day - 1;
+	__s64 days = days_to(year) + day - 1;
 
 	while (--month)
 		days += month_length(year, month);
