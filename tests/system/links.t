@@ -4,6 +4,7 @@
 # the right status, no leftovers.
 . tests/lib.sh
 need_root
+need python3
 make_pair
 
 udp='020000000002 020000000001 0800 4500001c 00010000 40 11 0000 0a000001 0a000002 00010001 0008 0000'
@@ -60,6 +61,29 @@ report $? 'such a name is attached to'
 ip -n "$receiver" link set dev "$(printf 'a\033[1m\377')" name rx0
 stop_xguard u
 unlike "$work/u.err" "$(printf '\033|\377')" 'and no message has its bytes'
+
+odd=$(printf 'a"\\,\033\377{')
+ip -n "$receiver" link set dev rx0 name "$odd"
+for trace in u k; do
+	for format in json csv; do
+		start odd ip netns exec "$receiver" "$XGUARD" -$trace -i "$odd" --format $format
+		await_line "$work/odd.err" '^xguard: attached to'
+		send_hex -2 "$udp" >"$work/sent"
+		stop odd
+		is "$(python3 - $format "$work/odd.out" <<-'END'
+			import csv, json, sys
+			text = open(sys.argv[2], newline="").read()
+			if sys.argv[1] == "json":
+			    rows = [json.loads(line) for line in text.splitlines()]
+			else:
+			    rows = list(csv.DictReader(text.splitlines()))
+			print(*sorted({row["interface"] for row in rows}), any(c < " " for c in text.replace("\n", "")))
+		END
+		)" "$([ $format = json ] && printf 'a"\\,\033\\xff{' || printf 'a"\\,\\x1b\\xff{') False" \
+			"-$trace: with a name of quotes, commas and control characters, $format is valid"
+	done
+done
+ip -n "$receiver" link set dev "$odd" name rx0
 
 for mode in native:xdpdrv generic:xdpgeneric; do
 	for trace in u k; do
