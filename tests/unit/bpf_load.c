@@ -64,7 +64,7 @@ static int write_log(const struct bpf_prog_spec *spec)
 int bpf_prog_load(const struct bpf_prog_spec *spec)
 {
 	kernel.loads++;
-	kernel.flags = spec->flags;
+	kernel.flags = spec->flags & ~ALIGNMENT; /* some machines always have it */
 	if (kernel.signals-- > 0)
 		return -EAGAIN;
 	if (spec->flags & kernel.refused_flags)
