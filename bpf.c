@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include <errno.h>
 #include <stddef.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -35,7 +36,7 @@ int bpf_map_create(const char *name, __u32 type, __u32 key_size, __u32 value_siz
 	attr.value_size = value_size;
 	attr.max_entries = max_entries;
 	attr.map_flags = flags;
-	strncpy(attr.map_name, name, sizeof(attr.map_name) - 1);
+	snprintf(attr.map_name, sizeof(attr.map_name), "%s", name);
 	return bpf(BPF_MAP_CREATE, &attr, SIZE_TO(map_name));
 }
 
@@ -113,7 +114,7 @@ int bpf_prog_load(const struct bpf_prog_spec *spec)
 	attr.log_buf = address(spec->log);
 	attr.log_size = spec->log_size;
 	attr.log_level = spec->log_level;
-	strncpy(attr.prog_name, spec->name, sizeof(attr.prog_name) - 1);
+	snprintf(attr.prog_name, sizeof(attr.prog_name), "%s", spec->name);
 	return bpf(BPF_PROG_LOAD, &attr, SIZE_TO(prog_name));
 }
 

@@ -269,7 +269,8 @@ void filter_lex(struct compiler *c)
 	for (struct token *token = c->tokens;; token++) {
 		char first;
 
-		at += strspn(c->text + at, " \r\n\t");
+		while (c->text[at] && strchr(" \r\n\t", c->text[at]))
+			at++;
 		token->start = at;
 		first = c->text[at];
 		if (!first)

@@ -39,6 +39,7 @@ static int settle_maps(const struct guardian_recruiter *recruiter)
 static void settle_descriptors(int requests, int news, const struct guardian_duties *duties)
 {
 	int other = duties->terminal ? STDOUT_FILENO : duties->instances, first;
+	struct rlimit files;
 
 	requests = fcntl(requests, F_DUPFD, ABOVE);
 	news = fcntl(news, F_DUPFD, ABOVE);
@@ -53,7 +54,7 @@ static void settle_descriptors(int requests, int news, const struct guardian_dut
 		close(GUARDIAN_INSTANCES);
 	if (!syscall(SYS_close_range, first, ~0u, 0))
 		return;
-	for (int fd = getdtablesize(); --fd >= first;)
+	for (int fd = prlimit(0, RLIMIT_NOFILE, NULL, &files) ? 1024 : files.rlim_cur; --fd >= first;)
 		close(fd);
 }
 

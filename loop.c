@@ -17,7 +17,7 @@
 #define BUSY_NS   1000000ull /* and so soon after lines were found, */
 #define NOTHING_NS 5000000000ull /* nothing counted for so long, though frames arrive: why? */
 #define FIRST_NS 250000000ull /* the live view has something to show so soon */
-#define CLOCK_NS 1000000000ull /* whether the clock has been set, for --stop */
+#define CLOCK_NS 1000000000ull /* how far it is, and whether the clock was set, for --stop */
 #define LOOK_NS 100000000ull /* but no longer than this without a look at everything else */
 #define AGAIN_NS 20000000ull /* timeout(1) signals its child, then its group: still the first */
 
@@ -399,6 +399,20 @@ static int look_for_nothing(struct run *run, struct failure *failure)
 	return err;
 }
 
+/* Between two looks at the flows that are far apart, one more tells how far it is. */
+static void show_progress(struct run *run)
+{
+	int kernel = run->options.trace == TRACE_KERNEL;
+	struct failure unused;
+
+	if (!run->progress.wanted || run_now() < run->progress.next)
+		return;
+	if (!kernel && run->options.interval > CLOCK_NS &&
+	    !flows_snapshot(&run->flows, &run->maps, &unused))
+		run->frames = run->flows.total.packets;
+	progress_show(run, kernel ? run->lines : run->frames);
+}
+
 int loop_wait(struct run *run, const sigset_t *caught)
 {
 	struct failure failure; /* there is none: nothing is held yet that could fail */
@@ -430,9 +444,12 @@ int loop(struct run *run, const sigset_t *caught, struct failure *failure)
 		wake = serve_wake(&run->serve);
 		until = until < wake ? until : wake;
 		run->end = window_end(&run->window);
-		if (run->end != NEVER && until > run_now() + CLOCK_NS)
-			until = run_now() + CLOCK_NS;
 		run->end = run->end < end ? run->end : end;
+		if (run->end != NEVER) {
+			show_progress(run);
+			if (until > run_now() + CLOCK_NS)
+				until = run_now() + CLOCK_NS;
+		}
 		err = wait_for_something(run, caught, until < run->end ? until : run->end, failure);
 		if (err)
 			break;

@@ -52,7 +52,7 @@ static const char *name_of(const struct name *names, size_t n, unsigned int numb
 static int number_of(const struct name *names, size_t n, const char *name)
 {
 	for (size_t i = 0; i < n; i++)
-		if (!strcasecmp(names[i].name, name))
+		if (!strncasecmp(names[i].name, name, strlen(name) + 1))
 			return names[i].number;
 	return -1;
 }

@@ -14,6 +14,7 @@
 #include "netlink.h"
 #include "options.h"
 #include "output.h"
+#include "progress.h"
 #include "report.h"
 #include "serve.h"
 #include "top.h"
@@ -42,6 +43,7 @@ struct run {
 	struct options options;
 	struct output output;
 	struct report report;
+	struct progress progress; /* of a run that ends by time */
 	struct window window;     /* of --start and --stop */
 	struct metrics_file metrics; /* of --format metrics --output */
 	struct serve serve;       /* of --listen */

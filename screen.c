@@ -30,8 +30,8 @@ static int has_utf8(const char *type)
 		if (environment_find(names[i], value, sizeof(value)) > 0 && value[0]) {
 			len = strcspn(value, "@");
 			value[len] = '\0';
-			return (len > 5 && !strcasecmp(value + len - 5, "UTF-8")) ||
-				(len > 4 && !strcasecmp(value + len - 4, "UTF8"));
+			return (len > 5 && !strncasecmp(value + len - 5, "UTF-8", 5)) ||
+				(len > 4 && !strncasecmp(value + len - 4, "UTF8", 4));
 		}
 	return 0;
 }

@@ -24,12 +24,13 @@ struct server {
 /* "CLIENT PORT SERVER PORT", the address perhaps with "%LINK". Returns 0, or -1. */
 static int parse(char *value, struct server *server)
 {
-	char *words[4], *save = NULL, *link;
+	char *words[4], *link;
 
 	for (int i = 0; i < 4; i++) {
-		words[i] = strtok_r(i ? NULL : value, " ", &save);
-		if (!words[i])
-			return -1;
+		words[i] = value;
+		value += strcspn(value, " ");
+		if (*value)
+			*value++ = '\0';
 	}
 	link = strchr(words[2], '%');
 	if (link) {

@@ -143,6 +143,7 @@ static int open_outputs(struct run *run, struct failure *failure)
 	} else {
 		err = output_open(&run->output, options->output, failure);
 	}
+	run->progress.wanted = progress_is_wanted(run);
 	if (!err && options->listen)
 		err = serve_open(&run->serve, options->listen, failure);
 	return err;
@@ -212,6 +213,7 @@ static int trace(struct run *run)
 		err = run->options.top ? enter_screen(run, &caught, &failure) : 0;
 		if (!err)
 			err = loop(run, &caught, &failure);
+		progress_end();
 		top_leave(&run->top);
 		if (err) {
 			say_failure(&failure);
