@@ -79,7 +79,7 @@ static enum style color_of(__u32 id)
 static const char *part_name(const struct top *top, char *text, __u32 id)
 {
 	if (id >= 0x20000)
-		return "-";
+		return strcpy(text, "-");
 	return id < 0x10000 ? protocol_name(text, id, top->report->numeric) :
 		eth_type_name(text, be16toh(id), top->report->numeric);
 }
@@ -88,9 +88,9 @@ static const char *part_name(const struct top *top, char *text, __u32 id)
 static void put_bar(struct top *top, int y, int x, int width, enum style style, __u64 part,
 		    __u64 whole)
 {
-	int eighths = top_ratio(part, whole, width * 8);
+	int eighths = width > 0 ? top_ratio(part, whole, width * 8) : 0;
 
-	if (part && !eighths)
+	if (part && width > 0 && !eighths)
 		eighths = 1;
 	for (; eighths > 0; eighths -= 8)
 		screen_glyph(&top->screen, y, x++, style,
@@ -301,32 +301,41 @@ static void lay_out(const struct top *top, struct layout *layout)
 	}
 }
 
+/* A row of the table: what stands in each column, and how. */
+struct line {
+	char text[COLUMNS][64];
+	enum style style[COLUMNS];
+};
+
+/* Names are on the left of their columns, numbers on the right. */
+static void put_line(struct top *top, const struct layout *layout, int y, struct line *line)
+{
+	for (int i = 0; i < BAR; i++) {
+		cut(line->text[i], layout->width[i]);
+		if (layout->width[i])
+			screen_put(&top->screen, y, layout->x[i], line->style[i],
+				   i < RATE ? "%-*s" : "%*s", layout->width[i], line->text[i]);
+	}
+}
+
 static void put_head(struct top *top, const struct layout *layout, int y)
 {
 	static const enum column ordered[TOP_ORDERS] = { RATE, PPS, BYTES, SOURCE };
-	const char *const names[COLUMNS] = {
-		"link", "vlan", "source", "destination", top->report->by & FIELD_PROTOCOL ?
-		"proto" : "type", rate_unit(top), "pps", "packets", "bytes", "share", "",
+	struct line line = {
+		.text = {
+			"link", "vlan", "source", "destination", "proto", "", "pps", "packets",
+			"bytes", "share",
+		},
 	};
 
+	if (!(top->report->by & FIELD_PROTOCOL))
+		strcpy(line.text[PROTOCOL], "type");
+	strcpy(line.text[RATE], rate_unit(top));
+	for (int i = 0; i < COLUMNS; i++)
+		line.style[i] = (enum column)i == ordered[top->order] ? HEAD_BOLD : HEAD;
 	for (int x = 0; x < top->screen.cols; x++)
 		screen_glyph(&top->screen, y, x, HEAD, ' ');
-	for (int i = 0; i < COLUMNS; i++)
-		if (layout->width[i]) /* numbers stand on the right */
-			screen_put(&top->screen, y, layout->x[i], (enum column)i ==
-				   ordered[top->order] ? HEAD_BOLD : HEAD, i < RATE ? "%-*.*s" :
-				   "%*.*s", layout->width[i], layout->width[i], names[i]);
-}
-
-/* A column's text: names from the left, numbers on the right. */
-static void put_column(struct top *top, const struct layout *layout, int y, enum column column,
-		       enum style style, char *text)
-{
-	cut(text, layout->width[column]);
-	if (layout->width[column])
-		screen_put(&top->screen, y, layout->x[column], style,
-			   column < RATE ? "%-*.*s" : "%*.*s", layout->width[column],
-			   layout->width[column], text);
+	put_line(top, layout, y, &line);
 }
 
 static void put_flow(struct top *top, const struct layout *layout, int y, __u32 i)
@@ -335,34 +344,28 @@ static void put_flow(struct top *top, const struct layout *layout, int y, __u32 
 	const struct flow_count *growth = &top->growth[i];
 	__u64 whole = top_measure(top, &top->grown, &top->total);
 	__u64 part = top_measure(top, growth, &flow->total);
-	enum style style = growth->packets ? NORMAL : DIM, color = color_of(top_part_id(&flow->key));
-	char text[64];
+	enum style color = color_of(top_part_id(&flow->key));
+	struct line line = { .text = { [LINK] = "-", [VLAN] = "-" } };
 
-	strcpy(text, "-");
+	for (int column = 0; column < COLUMNS; column++)
+		line.style[column] = growth->packets ? NORMAL : DIM;
+	if (growth->packets)
+		line.style[PROTOCOL] = color;
 	for (size_t link = 0; link < top->report->nlinks; link++)
 		if (top->report->links[link].ifindex == (int)flow->key.ifindex)
-			strcpy(text, top->report->links[link].name);
-	put_column(top, layout, y, LINK, style, text);
+			strcpy(line.text[LINK], top->report->links[link].name);
 	if (flow->key.present & FIELD_VLAN)
-		snprintf(text, sizeof(text), "%u", flow->key.vlan);
-	else
-		strcpy(text, "-");
-	put_column(top, layout, y, VLAN, style, text);
-	for (int end = 0; end < 2; end++) {
-		end_text(top, &flow->key, end, text, sizeof(text));
-		put_column(top, layout, y, SOURCE + end, style, text);
-	}
-	strcpy(text, "-");
-	part_name(top, text, top_part_id(&flow->key));
-	put_column(top, layout, y, PROTOCOL, style == DIM ? DIM : color, text);
-	put_column(top, layout, y, RATE, style,
-		   human_rate(text, in_unit(top, growth->bytes), top->span, ""));
-	put_column(top, layout, y, PPS, style, human_rate(text, growth->packets, top->span, ""));
-	put_column(top, layout, y, PACKETS, style, human_count(text, flow->total.packets, ""));
-	put_column(top, layout, y, BYTES, style, human_count(text, flow->total.bytes, ""));
-	put_column(top, layout, y, SHARE, style, percent(text, part, whole));
-	if (layout->width[BAR])
-		put_bar(top, y, layout->x[BAR], layout->width[BAR], color, part, whole);
+		snprintf(line.text[VLAN], 8, "%u", flow->key.vlan);
+	for (int end = 0; end < 2; end++)
+		end_text(top, &flow->key, end, line.text[SOURCE + end], sizeof(line.text[0]));
+	part_name(top, line.text[PROTOCOL], top_part_id(&flow->key));
+	human_rate(line.text[RATE], in_unit(top, growth->bytes), top->span, "");
+	human_rate(line.text[PPS], growth->packets, top->span, "");
+	human_count(line.text[PACKETS], flow->total.packets, "");
+	human_count(line.text[BYTES], flow->total.bytes, "");
+	percent(line.text[SHARE], part, whole);
+	put_line(top, layout, y, &line);
+	put_bar(top, y, layout->x[BAR], layout->width[BAR], color, part, whole);
 }
 
 static void put_help(struct top *top, int y)
