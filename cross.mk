@@ -96,7 +96,7 @@ dist: musl
 	done
 
 # A Debian package, of ARCH or of this machine: build/xguard_VERSION_ARCHITECTURE.deb
-deb: $(B)/xguard
+deb: $(B)/xguard $(B)/xguard.bash
 	$(Q)contrib/make-deb $< $(VERSION) $(or $(word 3,$(target)),$(shell dpkg --print-architecture)) build
 
 # The unit tests, by qemu-user where this machine cannot run them itself.

@@ -46,6 +46,7 @@ files >"$work/before"
 ok 'dpkg installs it' in_debian dpkg -i /root/xguard.deb
 in_debian xguard --version >"$work/version" 2>&1
 like "$work/version" '^xguard [0-9]' 'it runs'
+ok "and bash's completion" test -s "$root/usr/share/bash-completion/completions/xguard"
 ok 'the manual is there' test -s "$root/usr/share/man/man8/xguard.8.gz"
 make_pair
 ip netns exec "$receiver" chroot "$root" xguard -i rx0 -u --duration 3 >"$work/trace.out" \

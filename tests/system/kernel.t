@@ -42,6 +42,18 @@ stop_xguard sample
 within "$(wc -l <"$work/sample.out")" $((9 - $(nproc) + 1)) 9 '--sample: every tenth of each CPU'
 like "$work/sample.err" "^xguard: rx0: 95 packets, .*, $(wc -l <"$work/sample.out") lines, 0 lost" 'of all'
 
+# A frame comes in on the CPU that sends it.
+if command -v taskset >/dev/null && taskset -c 0 true 2>/dev/null; then
+	for n in 1 2 7 95 96; do
+		start_xguard sample -k --sample $n udp
+		printf '%s\n' "$udp" | on_sender taskset -c 0 "$TESTS/send" --repeat 95 tx0 - >"$work/sent"
+		stop_xguard sample
+		is "$(wc -l <"$work/sample.out")" $((95 / n)) "--sample $n: exactly every one of them, on one CPU"
+	done
+else
+	skip 'no taskset'
+fi
+
 # --- exactly N, and what is lost --------------------------------------------------------------------
 
 start_xguard count -k -c 7
