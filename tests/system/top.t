@@ -242,4 +242,22 @@ on_receiver "$XGUARD" -i rx0 -u --top --format json >"$work/out" 2>"$work/err"
 is $? 2 '--top and --format: misuse'
 
 stop load
+
+# --- what it costs ------------------------------------------------------------------------------------
+
+# cpu PID: nanoseconds of CPU so far
+cpu() { awk '{ print $1 }' "/proc/$1/schedstat"; }
+start many ip netns exec "$sender" "$TESTS/generate" --seconds 60 --rate 5000 --sources 10000 \
+	--source 10.20.0.1 tx0
+before=
+top
+wait_for 10 look '   10\.0 k flows'
+used=$(cpu "$top") since=$(date +%s%N)
+sleep 5
+used=$((($(cpu "$top") - used) * 10000 / ($(date +%s%N) - since)))
+within "$used" 1 100 "10,000 flows cost less than 1% of a CPU: $((used / 100)).$(printf %02d $((used % 100)))%"
+tmx kill-server
+ok 'the terminal has gone: detached' wait_for 1 has_no_program "$receiver" rx0
+ok 'and ended' wait_for 2 ended "$top"
+stop many
 done_testing
