@@ -88,20 +88,32 @@ static void sum_up(const struct run *run, struct rows *rows)
 	}
 }
 
-static void begin(struct output *out, const char *name, const char *type, const char *help)
-{
-	output_format(out, "# HELP xguard_%s %s\n# TYPE xguard_%s %s\n", name, help, name, type);
-}
+/* What there is, in this order; at: where a number for each link is in struct sum. */
+static const struct family {
+	const char *name, *help;
+	size_t at;
+} families[] = {
+	{"packets_total", "Frames that arrived, by flow.", 0},
+	{"bytes_total", "Their lengths without frame check sequence, by flow.", 0},
+	{"unattributed_packets_total",
+	 "Frames that arrived when the flow table had no room for their flow.",
+	 offsetof(struct sum, unattributed.packets)},
+	{"unattributed_bytes_total", "The lengths of those.", offsetof(struct sum, unattributed.bytes)},
+	{"flows", "Flows seen since the start.", offsetof(struct sum, flows)},
+	{"info", "The version of xguard, and the mode of its program on the link.", 0},
+};
+
+enum { PACKETS, BYTES, UNATTRIBUTED_PACKETS, UNATTRIBUTED_BYTES, FLOWS, INFO, FAMILIES };
 
 static void put_flow(const struct run *run, struct output *out, const struct flow_key *key,
-		     const struct flow_count *count, int bytes, int other)
+		     const struct flow_count *count, int family, int other)
 {
-	output_text(out, bytes ? "xguard_bytes_total" : "xguard_packets_total");
+	output_format(out, "xguard_%s", families[family].name);
 	report_labels(&run->report, out, key, other);
-	output_format(out, " %llu\n", bytes ? count->bytes : count->packets);
+	output_format(out, " %llu\n", family == BYTES ? count->bytes : count->packets);
 }
 
-static void put_flows(const struct run *run, struct output *out, const struct rows *rows, int bytes)
+static void put_flows(const struct run *run, struct output *out, const struct rows *rows, int family)
 {
 	const struct flow *flow = run->flows.flow;
 	struct flow_key key = { .ifindex = 0 };
@@ -110,61 +122,47 @@ static void put_flows(const struct run *run, struct output *out, const struct ro
 
 	for (size_t i = 0; i < run->flows.n && i < run->options.max_series; i++, flow++)
 		if (add_twins(run, rows, flow, &row, &count))
-			put_flow(run, out, &flow->key, &count, bytes, 0);
+			put_flow(run, out, &flow->key, &count, family, 0);
 	for (size_t i = 0; i <= LINKS_MAX; i++) {
 		key.ifindex = i < run->nlinks ? run->links[i].info.ifindex : 0;
 		if (rows->sum[i].other.packets)
-			put_flow(run, out, &key, &rows->sum[i].other, bytes, 1);
+			put_flow(run, out, &key, &rows->sum[i].other, family, 1);
 	}
 }
 
-static void put_interface(const struct run *run, struct output *out, const char *name, size_t row)
-{
-	const char *interface = run->names[row].name;
-
-	output_format(out, "xguard_%s{interface=", name);
-	output_label(out, interface, strlen(interface));
-}
-
-/* A line for each link; at: where its number is in struct sum. */
-static void put_links(const struct run *run, struct output *out, const struct rows *rows,
-		      const char *name, size_t at)
+/* A line for each link, by its elder's row. */
+static void put_links(const struct run *run, struct output *out, const struct rows *rows, int family)
 {
 	for (size_t i = 0; i < run->nlinks; i++) {
-		if (rows->elder[i] != i || !run->links[i].info.ifindex)
+		const char *interface = run->names[i].name;
+		const struct sum *sum = &rows->sum[i];
+
+		if (rows->elder[i] != i || !run->links[i].info.ifindex ||
+		    (family == INFO && !sum->latest)) /* not attached yet */
 			continue;
-		put_interface(run, out, name, i);
-		output_format(out, "} %llu\n", *(const __u64 *)((const char *)&rows->sum[i] + at));
+		output_format(out, "xguard_%s{interface=", families[family].name);
+		output_label(out, interface, strlen(interface));
+		if (family == INFO)
+			output_format(out, ",mode=\"%s\",version=\"" XGUARD_VERSION "\"} 1\n",
+				      xdp_mode_name(run->links[sum->latest - 1].how.mode));
+		else
+			output_format(out, "} %llu\n", *(const __u64 *)((const char *)sum +
+									  families[family].at));
 	}
 }
 
 void metrics_write(const struct run *run, struct output *out)
 {
 	struct rows rows;
-	size_t latest;
 
 	sort_rows(run, &rows);
 	sum_up(run, &rows);
-	begin(out, "packets_total", "counter", "Frames that arrived, by flow.");
-	put_flows(run, out, &rows, 0);
-	begin(out, "bytes_total", "counter", "Their lengths without frame check sequence, by flow.");
-	put_flows(run, out, &rows, 1);
-	begin(out, "unattributed_packets_total", "counter",
-	      "Frames that arrived when the flow table had no room for their flow.");
-	put_links(run, out, &rows, "unattributed_packets_total",
-		  offsetof(struct sum, unattributed.packets));
-	begin(out, "unattributed_bytes_total", "counter", "The lengths of those.");
-	put_links(run, out, &rows, "unattributed_bytes_total",
-		  offsetof(struct sum, unattributed.bytes));
-	begin(out, "flows", "gauge", "Flows seen since the start.");
-	put_links(run, out, &rows, "flows", offsetof(struct sum, flows));
-	begin(out, "info", "gauge", "The version of xguard, and the mode of its program on the link.");
-	for (size_t i = 0; i < run->nlinks; i++) {
-		latest = rows.sum[i].latest;
-		if (!latest)
-			continue; /* not attached yet, or the elder has it */
-		put_interface(run, out, "info", i);
-		output_format(out, ",mode=\"%s\",version=\"" XGUARD_VERSION "\"} 1\n",
-			      xdp_mode_name(run->links[latest - 1].how.mode));
+	for (int i = 0; i < FAMILIES; i++) {
+		output_format(out, "# HELP xguard_%s %s\n# TYPE xguard_%s %s\n", families[i].name,
+			      families[i].help, families[i].name, i < FLOWS ? "counter" : "gauge");
+		if (i < UNATTRIBUTED_PACKETS)
+			put_flows(run, out, &rows, i);
+		else
+			put_links(run, out, &rows, i);
 	}
 }
