@@ -12,6 +12,7 @@
 #include <linux/membarrier.h>
 
 #include "filter.h"
+#include "load_hints.h"
 #include "run.h"
 #include "ssh.h"
 
@@ -391,8 +392,10 @@ int run_prepare(struct run *run, struct failure *failure)
 	if (!err)
 		err = look_up_links(run, failure);
 	all = run->options.all; /* then the guardian loads, too, and takes the maps with it */
-	if (!err && all)
+	if (!err && all) {
+		memlock_raise(); /* it may not, later */
 		err = make_maps(run, failure);
+	}
 	if (!err)
 		err = start_guardian(run, failure);
 	if (!err && run->options.trace == TRACE_KERNEL)
