@@ -36,6 +36,7 @@ struct guard {
 	int unheard;              /* news wait for room in the reader's socket */
 	int life[2];              /* the deputies' end, the guardian's: end of file is its death */
 	pid_t deputy;             /* 0: none, and to be one itself */
+	pid_t relieved;           /* the one before, killed and still to be waited for; 0: none */
 	struct recruits {
 		int following;            /* 1: the reader wants links that come */
 		int scan;                 /* 1: one may have come */

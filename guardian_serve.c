@@ -187,25 +187,33 @@ static void deputize(struct guard *guard)
 {
 	pid_t deputy = guard->life[0] < 0 ? -1 : fork(), before = guard->deputy;
 	struct pollfd ready = { .fd = guard->life[1], .events = POLLIN };
+	int shared = 0;
 	char byte = 0;
 
+	for (size_t i = 0; i < guard->n; i++)
+		shared |= guard->charges[i].answer >= 0;
 	if (deputy < 0)
 		return;
 	guard->deputy = deputy;
 	if (deputy) {
-		if (poll(&ready, 1, LOOK_MS) > 0)
+		if (shared && poll(&ready, 1, LOOK_MS) > 0)
 			(void)!read(guard->life[1], &byte, 1);
-		if (before && !kill(before, SIGKILL))
-			waitpid(before, NULL, 0);
+		if (guard->relieved)
+			waitpid(guard->relieved, NULL, 0);
+		guard->relieved = before;
+		if (before)
+			kill(before, SIGKILL);
 		return;
 	}
+	guard->relieved = 0;
 	close(guard->life[1]);
 	prctl(PR_SET_NAME, "xguard-deputy");
 	for (size_t i = 0; i < guard->n; i++) { /* the guardian answers */
 		close(guard->charges[i].answer);
 		guard->charges[i].answer = -1;
 	}
-	(void)!write(guard->life[0], &byte, 1);
+	if (shared)
+		(void)!write(guard->life[0], &byte, 1);
 	while (read(guard->life[0], &byte, 1) < 0 && errno == EINTR)
 		;
 	guard->nl = netlink_open(0, &(struct failure){ 0 }); /* the other holds the dead one's replies */
