@@ -7,8 +7,9 @@
 FUZZ_elf := bpf_code.c bpf_elf.c failure.c
 FUZZ_filter := $(filter-out filter_dump.c,$(wildcard filter*.c)) bpf.c
 FUZZ_http := http.c
+FUZZ_moment := moment.c
 FUZZ_netlink := netlink_parse.c
-FUZZ_options := http.c options.c options_rows.c options_usage.c failure.c names.c output.c
+FUZZ_options := http.c moment.c options.c options_rows.c options_usage.c failure.c names.c output.c
 FUZZ_trace_line := trace_pipe.c trace_line.c report.c names.c output.c failure.c
 
 $(B)/tests/fuzz-%: tests/fuzz/%.c $(wildcard *.c *.h) Makefile checks.mk
