@@ -36,6 +36,6 @@ soak: xguard $(TOOLS)
 	$(Q)prove --timer tests/soak :: 3600
 
 analyze check-analyze:
-	$(Q)tests/analyze
+	$(Q)prove --timer --comments tests/analyze
 
 .PHONY: check-soak soak check-fuzz analyze check-analyze
