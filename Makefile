@@ -4,6 +4,8 @@
 # make check-decode   compare what is decoded with tshark
 # make check-fleet    three hosts, scraped by a Prometheus
 # make check-kernels  boot real kernels in QEMU and trace there
+# make check-arches   other architectures; check-package: in a fresh Debian; check-dist: make dist twice
+# make ARCH=...   for another machine; make dist: for all; make deb: a package (cross.mk)
 # make demo       a tour on a veth pair; make bench: measure (both need root)
 # make install    to $(DESTDIR)$(PREFIX); make uninstall removes it
 # Everything that is missing is installed by ./setup TARGET, which then runs make TARGET.
