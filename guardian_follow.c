@@ -10,6 +10,8 @@
 #include "bpf.h"
 #include "guardian_guard.h"
 
+#define AT_ONCE 16 /* links, half a second: then the reader may have a request */
+
 /* A bridge or a bond has its frames from its members; a veth's IFLA_LINK is its other end. */
 int guardian_follows(const struct link_info *link)
 {
@@ -58,6 +60,8 @@ void recruits_hear(struct guard *guard, const struct link_info *link, int gone)
 	struct recruits *recruits = &guard->recruits;
 	size_t place = place_of(recruits, link->ifindex);
 
+	if (!recruits->following)
+		return;
 	if (!gone && link->flags & IFF_UP)
 		recruits->scan |= place == recruits->nrefused;
 	else if (place < recruits->nrefused)
@@ -154,25 +158,26 @@ static int enlist(const struct link_info *link, void *context)
 		refuse(guard, link, err, &reply);
 		return 0;
 	}
+	recruits->left--;
 	err = attach(guard, link, &made, &reply);
 	if (err) {
 		append(&recruits->unused, &recruits->nunused, made.row);
 		if (err != -ENODEV)
 			refuse(guard, link, err, &reply);
-		return 0;
+		return !recruits->left;
 	}
 	charge = &guard->charges[guard->n - 1];
 	charge->row = made.row;
 	charge->base = made.base;
 	charge->how = reply.result;
 	charge->announce = charge->dirty = 1;
-	return 0;
+	return !recruits->left;
 }
 
 void recruits_enlist(struct guard *guard)
 {
 	if (!guard->recruits.following || !guard->recruits.scan)
 		return;
-	guard->recruits.scan = 0;
-	netlink_links(guard->nl, enlist, guard, &(struct failure){ 0 });
+	guard->recruits.left = AT_ONCE;
+	guard->recruits.scan = netlink_links(guard->nl, enlist, guard, &(struct failure){ 0 }) > 0;
 }

@@ -40,6 +40,7 @@ struct guard {
 	struct recruits {
 		int following;            /* 1: the reader wants links that come */
 		int scan;                 /* 1: one may have come */
+		int left;                 /* how many more to attach to before others have their turn */
 		int *refused;             /* indices of links that are left alone until they come up again */
 		size_t nrefused;
 		unsigned int *unused;     /* rows of links that were deleted, the oldest first */

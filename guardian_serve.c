@@ -343,7 +343,7 @@ static int serve(struct guard *guard)
 		reply.err = netlink_link(guard->nl, NULL, request.ifindex, &reply.link,
 					 &reply.failure);
 	} else if (request.kind == REQUEST_DETACH) {
-		guard->recruits.following = 0;
+		guard->recruits.following = guard->recruits.scan = 0;
 		reply.err = detach(guard, request.ifindex, &reply.failure);
 	} else if (request.kind == REQUEST_FOLLOW) {
 		guard->recruits.following = guard->recruits.scan = 1;
@@ -481,12 +481,16 @@ void guardian_serve(const struct guardian_duties *duties)
 		fds[2] = (struct pollfd){ GUARDIAN_NEWS, guard.unheard ? POLLOUT : 0, 0 };
 		n = poll(fds, guard.unheard ? 3 : 2, pause);
 		all = n <= 0 || now_ms() - looked >= LOOK_MS;
-		if (n > 0 && fds[1].revents && netlink_events(guard.events, mark, &guard))
+		if (n > 0 && fds[1].revents && netlink_events(guard.events, mark, &guard)) {
 			all = 1;
+			guard.recruits.scan = guard.recruits.following;
+		}
 		if (n > 0 && fds[0].revents && !serve(&guard))
 			break;
 		recruits_enlist(&guard);
 		pause = look_around(&guard, all);
+		if (guard.recruits.scan)
+			pause = 0;
 		if (all)
 			looked = now_ms();
 	}

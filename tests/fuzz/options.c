@@ -22,8 +22,9 @@ static void check(const struct options *options)
 {
 	if (options->ninterfaces > INTERFACES_MAX || options->prefix4 > 32 || options->prefix6 > 128)
 		broken("out of range");
-	if (options->action == ACTION_TRACE && (!(options->ninterfaces || options->all) || !options->trace ||
-						!options->interval || !options->sample))
+	if (options->action == ACTION_TRACE &&
+	    (!(options->ninterfaces || options->all) || !options->trace || !options->interval ||
+	     !options->sample))
 		broken("a trace of nothing");
 }
 
