@@ -221,7 +221,7 @@ static void go_on(struct serve_client *client, int (*page)(void *context, struct
  */
 static struct serve_client *make_place(struct serve *serve)
 {
-	struct serve_client *best = NULL, *client = serve->client;
+	struct serve_client *client = serve->client, *best = client;
 	unsigned int rank, best_rank = 4;
 
 	for (; client < serve->client + SERVE_CLIENTS; client++) {
