@@ -145,7 +145,8 @@ static void put_glyph(const struct screen *screen, int glyph)
 	else if (screen->utf8)
 		output_format(output, "\xe2%c%c", glyph < 0x90 ? 0x96 : 0x80, glyph);
 	else
-		output_bytes(output, glyph > 0x80 && glyph < 0x90 ? &ascii[glyph - 0x81] : other, 1);
+		output_bytes(output, glyph > 0x80 && glyph < 0x90 ? &ascii[glyph - 0x81] :
+			     other, 1);
 }
 
 static const char *look(const struct screen *screen, int style)

@@ -18,8 +18,8 @@ enum style {
 };
 
 /*
- * What a cell holds: an ASCII character, or one of these. In UTF-8, all but the ellipsis are E2 96 and
- * this byte.
+ * What a cell holds: an ASCII character, or one of these. In UTF-8, all but the ellipsis are E2 96
+ * and this byte.
  */
 #define GLYPH_UPWARDS(eighths) (0x80 + (eighths)) /* 1 to 8: filled from below */
 #define GLYPH_RIGHTWARDS(eighths) (0x90 - (eighths)) /* 1 to 8: filled from the left */
@@ -40,8 +40,9 @@ struct screen {
 };
 
 /*
- * Is standard output a terminal that can show a screen, and in which way? NO_COLOR and the locale are
- * looked for with the ancestors' help. Nothing is changed yet. Returns 0, or -1 with note saying why not.
+ * Is standard output a terminal that can show a screen, and in which way? NO_COLOR and the locale
+ * are looked for with the ancestors' help. Nothing is changed yet. Returns 0, or -1 with note
+ * saying why not.
  */
 int screen_open(struct screen *screen, char *note, size_t size);
 
@@ -51,16 +52,18 @@ int screen_enter(struct screen *screen);
 /* Give it back; what was on it before is seen again. Does nothing where it is not taken. */
 void screen_leave(struct screen *screen);
 
-/* Ask for the size, where rows is 0 (a serial line that knows none: 24 rows of 80), or take this one; and
- * be blank. Returns 0 or -ENOMEM. */
+/*
+ * Ask for the size, where rows is 0 (a serial line that knows none: 24 rows of 80), or take this
+ * one; and be blank. Returns 0 or -ENOMEM.
+ */
 int screen_resize(struct screen *screen, int rows, int cols);
 
 /* All cells blank. */
 void screen_clear(struct screen *screen);
 
 /*
- * Text, printf-like, at row y from column x, as far as there is a screen. Control characters are not
- * written, nor other bytes that are no glyph. Returns the column behind the text.
+ * Text, printf-like, at row y from column x, as far as there is a screen. Control characters are
+ * not written, nor other bytes that are no glyph. Returns the column behind the text.
  */
 int screen_put(struct screen *screen, int y, int x, enum style style, const char *format, ...)
 	__attribute__((format(printf, 5, 6)));

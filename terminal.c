@@ -22,7 +22,7 @@ struct terminal *terminal_open(int fd)
 	terminal->saved = terminal->own = modes;
 	terminal->own.c_lflag &= ~(ICANON | ECHO);
 	terminal->own.c_cc[VMIN] = 1;
-	terminal->own.c_cc[VTIME] = 1; /* without effect, and so nobody else's: these modes are ours */
+	terminal->own.c_cc[VTIME] = 1; /* without effect, so nobody else's: known as ours */
 	return terminal;
 }
 
@@ -43,7 +43,7 @@ static int is_own(const struct terminal *terminal, int fd)
 
 void terminal_give_back(struct terminal *terminal, int fd, int patience_ms)
 {
-	/* Without an alternate screen, an empty one; what it shows elsewhere makes no difference. */
+	/* Without an alternate screen, an empty one; elsewhere that makes no difference. */
 	static const char end[] = "\033[m\033[?7h\033[2J\033[H\033[?1049l\033[?25h";
 	struct pollfd ready = { .fd = fd, .events = POLLOUT };
 	sigset_t set, before;

@@ -12,8 +12,8 @@ struct terminal {
 };
 
 /*
- * Remember the modes of the terminal fd. Returns what terminal_take() and terminal_give_back() want,
- * in memory that a fork shares and an exit frees; NULL with errno set: it is no terminal.
+ * Remember the modes of the terminal fd. Returns what terminal_take() and terminal_give_back()
+ * want, in memory that a fork shares and an exit frees; NULL with errno set: it is no terminal.
  */
 struct terminal *terminal_open(int fd);
 
@@ -24,9 +24,9 @@ struct terminal *terminal_open(int fd);
 int terminal_take(struct terminal *terminal, int fd);
 
 /*
- * The modes of before, unless somebody has set others since; the first screen, and its cursor. Where
- * the terminal is stopped (Ctrl+S), that is waited for no longer than patience_ms, and then it stays
- * taken. Does nothing where it is not taken, or NULL.
+ * The modes of before, unless somebody has set others since; the first screen, and its cursor.
+ * Where the terminal is stopped (Ctrl+S), that is waited for no longer than patience_ms, and then
+ * it stays taken. Does nothing where it is not taken, or NULL.
  */
 void terminal_give_back(struct terminal *terminal, int fd, int patience_ms);
 

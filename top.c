@@ -68,7 +68,8 @@ static int hear(const char *line, size_t len)
 	size_t i, skip = len > sizeof(name) ? sizeof(name) - 1 : 0;
 
 	for (i = 0; i + skip < len && line[i + skip] != '\n' && i + 1 < sizeof(top->note); i++)
-		top->note[i] = line[i + skip] >= ' ' && line[i + skip] < 0x7f ? line[i + skip] : '?';
+		top->note[i] = line[i + skip] < ' ' || line[i + skip] >= 0x7f ? '?' :
+			line[i + skip];
 	top->note[i] = '\0';
 	top->noted = 0;
 	top->dirty = 1;
@@ -112,7 +113,10 @@ __u32 top_part_id(const struct flow_key *key)
 		key->present & FIELD_ETH_TYPE ? 0x10000u | key->eth_type : 0x20000u;
 }
 
-/* The sum of what has this flow's protocol, or Ethernet type; the last one takes what finds no room. */
+/*
+ * The sum of what has this flow's protocol, or Ethernet type; the last one takes what finds no
+ * room.
+ */
 static struct top_part *part_of(struct top *top, const struct flow_key *key)
 {
 	__u32 id = top_part_id(key);
@@ -144,7 +148,10 @@ static int above(const struct top *top, __u32 a, __u32 b)
 	return of_a != of_b ? of_a > of_b : a < b;
 }
 
-/* The first flows of the order, no more than there are rows: most are compared with the last one only. */
+/*
+ * The first flows of the order, no more than there are rows: most are compared with the last one
+ * only.
+ */
 static void choose(struct top *top)
 {
 	int rows = top->screen.rows < TOP_ROWS_MAX ? top->screen.rows : TOP_ROWS_MAX, at;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * The live view: what arrives now, at a glance, on a terminal. It needs to be told of every snapshot,
- * and of every key; all else it finds in the flows.
+ * The live view: what arrives now, at a glance, on a terminal. It needs to be told of every
+ * snapshot, and of every key; all else it finds in the flows.
  */
 #ifndef XGUARD_TOP_H
 #define XGUARD_TOP_H
@@ -23,7 +23,7 @@ enum top_order { TOP_BITS, TOP_PACKETS, TOP_TOTAL, TOP_ADDRESS, TOP_ORDERS };
 
 /* One protocol's share, or one Ethernet type's. */
 struct top_part {
-	__u32 id;                         /* protocol; 0x10000 and an Ethernet type; 0x20000: neither */
+	__u32 id;                         /* a protocol, 0x10000 | Ethernet type, or 0x20000 */
 	struct flow_count growth, total;
 };
 
@@ -37,7 +37,7 @@ struct top {
 	struct flow_count total;          /* of the last look, unattributed frames included */
 	struct flow_count grown;          /* since the one before */
 	__u64 unattributed;               /* packets */
-	__u64 began, looked, span;        /* nanoseconds: the start, the last look, time before it */
+	__u64 began, looked, span;        /* ns: the start, the last look, the time up to it */
 	struct flow_count history[TOP_HISTORY]; /* rates a second, by second of the run */
 	struct flow_count sampled;        /* total at the last entry, */
 	__u64 sampled_at;                 /* which was then */
@@ -58,16 +58,17 @@ struct top {
 };
 
 /*
- * Get ready to show flows, which are those of the run. Returns 0, or -errno with failure filled in and
- * nothing held.
+ * Get ready to show flows, which are those of the run. Returns 0, or -errno with failure filled in
+ * and nothing held.
  */
 int top_open(struct top *top, const struct report *report, const struct flows *flows,
 	     struct failure *failure);
 void top_close(struct top *top);
 
 /*
- * Take the terminal at time now; the first time, that is the start. While it is taken, what say() says is
- * shown on the screen, and is kept where standard error is the terminal. Returns 0 or -errno.
+ * Take the terminal at time now; the first time, that is the start. While it is taken, what say()
+ * says is shown on the screen, and is kept where standard error is the terminal. Returns 0 or
+ * -errno.
  */
 int top_enter(struct top *top, __u64 now);
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * What the live view looks like. From above: links and time; rates and totals; the last minute beside, or
- * above, the split by protocol; flows, a row each; keys, or the last message.
+ * What the live view looks like. From above: links and time; rates and totals; the last minute
+ * beside, or above, the split by protocol; flows, a row each; keys, or the last message.
  */
 #include <endian.h>
 #include <stdio.h>
@@ -13,12 +13,12 @@
 
 #define SECOND  1000000000ull
 #define NOTE_NS (10 * SECOND) /* a message stands so long */
-#define WIDE    64            /* columns from which the minute and the split are beside each other */
+#define WIDE    64            /* from so many columns on, minute and split are side by side */
 #define HELP_ROWS 8
 
 /*
- * "12.3 kpps", "999 pps", "12.3 k packets": a number of tenths as three digits or so. Without a unit,
- * the last digits of numbers with and without a prefix stand in one column. Returns text.
+ * "12.3 kpps", "999 pps", "12.3 k packets": a number of tenths as three digits or so. Without a
+ * unit, the last digits of numbers with and without a prefix stand in one column. Returns text.
  */
 #define HUMAN_LEN 32
 static char *human(char *text, __u64 tenths, const char *unit)
@@ -192,7 +192,10 @@ static const struct top_part *next_part(const struct top *top, __u32 *done)
 	return found;
 }
 
-/* A bar for each protocol, in the order of their totals; the last row is for those that remain. */
+/*
+ * A bar for each protocol, in the order of their totals; the last row, where there are several, is
+ * for those that remain.
+ */
 static void put_split(struct top *top, int y, int x, int width, int height)
 {
 	__u64 whole = top_measure(top, &top->grown, &top->total), left = whole, part;
@@ -206,7 +209,7 @@ static void put_split(struct top *top, int y, int x, int width, int height)
 		part = top_measure(top, &found->growth, &found->total);
 		name = part_name(top, text, found->id);
 		style = color_of(found->id);
-		if (row == height - 1 && next_part(top, &done)) {
+		if (row && row == height - 1 && next_part(top, &done)) {
 			part = left;
 			name = "others";
 			style = NORMAL;
@@ -256,7 +259,8 @@ static void measure_addresses(struct top *top, int rows)
 
 	for (int i = 0; i < rows; i++)
 		for (int end = 0; end < 2; end++) {
-			end_text(top, &top->flows->flow[top->shown[i]].key, end, text, sizeof(text));
+			end_text(top, &top->flows->flow[top->shown[i]].key, end, text,
+				 sizeof(text));
 			len = strlen(text);
 			if (len > top->wide[end])
 				top->wide[end] = len;
@@ -271,7 +275,7 @@ static void lay_out(const struct top *top, struct layout *layout)
 	};
 	static const enum column order[] = { PPS, SHARE, PACKETS, BYTES, BAR };
 	unsigned int by = top->report->by;
-	int left = top->screen.cols - 2 - widths[PROTOCOL] - widths[RATE] - 2, *width = layout->width;
+	int left = top->screen.cols - widths[PROTOCOL] - widths[RATE] - 4, *width = layout->width;
 	int two = !!(by & (FIELD_DST_IP | FIELD_DST_PORT)), x = 1;
 
 	memset(layout, 0, sizeof(*layout));
@@ -397,7 +401,8 @@ static void put_status(struct top *top, int y, __u64 now)
 		screen_put(&top->screen, y, 1, NOTE, "%s", top->note);
 	else
 		screen_put(&top->screen, y, 1, DIM,
-			   "\002q\003 quit  \002s\003 order: %s  \002p\003 %s  \002b\003 %s  \002?\003 help",
+			   "\002q\003 quit  \002s\003 order: %s  \002p\003 %s  \002b\003 %s  "
+			   "\002?\003 help",
 			   orders[top->order], top->paused ? "go on" : "pause",
 			   top->bytes ? "bits" : "bytes");
 }

@@ -204,7 +204,7 @@ static void test_narrow(void)
 	is_row(1, " 15 pps   15.2 kbit/s   15 packets");
 	is_row(2, "                              #");
 	is_row(3, " 1 min, peak 15.2 kbit/s");
-	is_row(4, " others   100% ########################");
+	is_row(4, " TCP       52% #############");
 	is_row(5, " source                  proto    bit/s");
 	is_row(6, " 192.168.100.200         TCP      8.0 k");
 	is_row(7, " 2001:db8:11~4:5555:6666 ICMPv6   7.2 k");
