@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
  * libFuzzer target: whatever --object names, it is refused with a reason, or becomes instructions that
- * keep to their buffers. First byte: the maps' descriptors and the filter; the rest: the object.
+ * keep to their buffers. First byte: the maps' descriptors, whether there is a filter, and whether the
+ * rest is the object or, three bytes each, where and what to change in a good one (tests/elf_image.h).
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -11,6 +12,7 @@
 #include "bpf_insn.h"
 #include "failure.h"
 #include "packet.h"
+#include "tests/elf_image.h"
 
 int LLVMFuzzerTestOneInput(const __u8 *data, size_t size);
 
@@ -57,6 +59,25 @@ static void check(const struct bpf_code *code)
 			broken("a call out of the code");
 }
 
+/* Bytes of their own, or reads in front of them go unseen. */
+static __u8 *make_object(const __u8 *data, size_t size, int changes, size_t *object_size)
+{
+	struct image image;
+	__u8 *object;
+
+	*object_size = changes ? sizeof(image) : size;
+	object = malloc(*object_size ? *object_size : 1);
+	if (!changes) {
+		memcpy(object, data, size);
+		return object;
+	}
+	image_make(&image);
+	memcpy(object, &image, sizeof(image));
+	for (; size >= 3; data += 3, size -= 3)
+		object[(data[0] | data[1] << 8) % sizeof(image)] = data[2];
+	return object;
+}
+
 int LLVMFuzzerTestOneInput(const __u8 *data, size_t size)
 {
 	static const struct bpf_insn filter[] = { BPF_MOV64_IMM(BPF_REG_0, 1), BPF_EXIT_INSN() };
@@ -70,17 +91,15 @@ int LLVMFuzzerTestOneInput(const __u8 *data, size_t size)
 
 	if (!size)
 		return 0;
-	maps.cache = data[0] & 0x7f;
+	maps.cache = data[0] & 0x3f;
 	maps.flows = maps.cache + 1;
 	maps.links = maps.cache + 2;
 	if (data[0] & 0x80) {
 		program.filter = filter;
 		program.filter_len = 2;
 	}
-	object = malloc(size - 1 ? size - 1 : 1); /* bytes of their own, or reads in front go unseen */
-	memcpy(object, data + 1, size - 1);
+	object = make_object(data + 1, size - 1, data[0] & 0x40, &program.size);
 	program.object = object;
-	program.size = size - 1;
 	err = bpf_code_open(&code, &program, &maps, &failure);
 	if (!err)
 		walk(&code.elf);
