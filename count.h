@@ -53,10 +53,16 @@ INLINE void group(__u64 *word)
 	word[5] &= CONFIG(mask);
 }
 
-/* This CPU's row of this link's counters; the shared one for a CPU beyond those known. */
+/* Does this CPU have a part of the cache and a row of counters, where nobody else writes? */
+INLINE int has_own(__u64 cpu)
+{
+	return !CONFIG(preemptible) && cpu < CONFIG(cpus);
+}
+
+/* This CPU's row of this link's counters, or the shared one. */
 INLINE struct link_count *link_row(__u64 cpu)
 {
-	__u32 row = CONFIG(link) * (CONFIG(cpus) + 1) + (cpu < CONFIG(cpus) ? cpu : CONFIG(cpus));
+	__u32 row = CONFIG(link) * (CONFIG(cpus) + 1) + (has_own(cpu) ? cpu : CONFIG(cpus));
 
 	return map_lookup(&links, &row);
 }
@@ -72,8 +78,8 @@ INLINE void add_to(__u64 *counter, __u64 n, int own)
 
 INLINE void add(struct flow_count *count, __u64 cpu, __u64 length)
 {
-	add_to(&count->packets, 1, cpu < CONFIG(cpus));
-	add_to(&count->bytes, length, cpu < CONFIG(cpus));
+	add_to(&count->packets, 1, has_own(cpu));
+	add_to(&count->bytes, length, has_own(cpu));
 }
 
 /*
@@ -227,7 +233,7 @@ INLINE void count(const __u64 *word, __u64 cpu, __u64 length)
 	struct flow_slot *slot = 0;
 
 #pragma clang loop unroll(disable) /* verified as often, and a third of the code */
-	for (__u32 way = 0; way < WAYS && cpu < CONFIG(cpus); way++) {
+	for (__u32 way = 0; way < WAYS && has_own(cpu); way++) {
 		index = own ^ way;
 		slot = map_lookup(&cache, &index);
 		if (!slot)

@@ -209,6 +209,14 @@ int load_advice(struct failure *failure, const char *log)
 	return 0;
 }
 
+int load_preemptible(void)
+{
+	struct utsname name;
+	char release[65];
+
+	return !uname(&name) && strstr(name.version, "PREEMPT_RT") && !kernel_before(6, 18, release);
+}
+
 #if defined(__riscv) || defined(__aarch64__)
 /*
  * Since Linux 6.10 these JITs make the CPU's number themselves, and the verifier leaves the helper's

@@ -25,4 +25,10 @@ int load_advice(struct failure *failure, const char *log);
  */
 int load_refuse_interpreter(struct failure *failure);
 
+/*
+ * May one XDP program interrupt another, or itself, on the same CPU? With PREEMPT_RT softirqs are
+ * preemptible, and since Linux 6.18 they need not wait for each other there.
+ */
+int load_preemptible(void);
+
 #endif

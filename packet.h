@@ -10,7 +10,7 @@
 #include <stddef.h>
 
 /* Changes whenever a record below does; --object refuses an object that has another one. */
-#define XGUARD_ABI 0x78670004u
+#define XGUARD_ABI 0x78670005u
 
 /*
  * Which fields a key has. The same bits say which fields make a flow (config.by), what a frame
@@ -63,8 +63,8 @@ struct flow_slot {
 
 /*
  * What one link's program counted on one CPU, a cache line: element link * (cpus + 1) + cpu. The last
- * row of a link is for CPUs whose number is beyond cpus (the numbers may have gaps): it is shared,
- * and added to atomically.
+ * row of a link is for CPUs whose number is beyond cpus (the numbers may have gaps), and for all where
+ * config.preemptible says so: it is shared, and added to atomically.
  */
 struct link_count {
 	struct flow_count matched;      /* kernel trace: frames that the filter let through */
@@ -101,7 +101,7 @@ struct config {
 	__u32 quick;           /* 1: the short cut may be taken: Ethernet, all frames counted */
 	__u32 one_word4;       /* 1: word 4 is the same in all keys: one link, and ports do not count */
 	__u32 plain;           /* 1: no atomic additions, no calls: no JIT of a 32-bit machine has them */
-	__u32 reserved;
+	__u32 preemptible;     /* 1: a CPU's program may interrupt another: no cache then */
 	__u64 multiplier[6];   /* of the cache's hash, odd and random, one a word of the key */
 	__u64 mask;            /* of the key's word 5: the fields that make a flow */
 	__u64 mask4;           /* of an IPv4 address, as it stands in word 0 of the key */

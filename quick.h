@@ -76,7 +76,7 @@ INLINE int count_quickly(const void *data, const void *end, __u64 cpu, __u64 len
 {
 	const struct ethernet *ethernet = data;
 
-	if ((void *)(ethernet + 1) > end || cpu >= CONFIG(cpus))
+	if ((void *)(ethernet + 1) > end || !has_own(cpu))
 		return 0;
 	if (ethernet->type == TYPE_IPV4)
 		return quick_ipv4((void *)(ethernet + 1), end, cpu, length);

@@ -192,6 +192,7 @@ static void configure(struct run *run)
 	config->sample = options->sample;
 	config->one_word4 = run->nlinks == 1 && !options->all && !(options->by & (FIELD_SRC_PORT | FIELD_DST_PORT));
 	config->plain = sizeof(long) < 8;
+	config->preemptible = load_preemptible();
 	configure_masks(options, config);
 	random_bytes(config->multiplier, sizeof(config->multiplier));
 	for (size_t i = 0; i < 6; i++)
