@@ -70,9 +70,9 @@ $(B)/xguard: $(OBJS) $(if $(PACK),$(B)/pack $(B)/unpack.bin)
 	$(Q)$(STRIP) -s -R .comment -R '.note*' -o $(B)/xguard.stripped $(B)/xguard.debug
 	$(Q)$(if $(PACK),$(B)/pack $(B)/xguard.stripped $(B)/unpack.bin $@,cp $(B)/xguard.stripped $@)
 
-$(B)/pack: pack.c
+$(B)/pack: pack.c pack_code.c pack.h
 	$(call say,HOSTCC)
-	$(Q)$(HOSTCC) -std=gnu11 $(WARNINGS) -O2 -D_GNU_SOURCE -o $@ $<
+	$(Q)$(HOSTCC) -std=gnu11 $(WARNINGS) -O2 -D_GNU_SOURCE -o $@ $(filter %.c,$^)
 
 $(B)/unpack.bin: unpack.S
 	$(call say,AS)

@@ -13,183 +13,14 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "pack.h"
+
 #define IMAGE_MAX (1u << 20)
 #define PAGE      4096u
-#define TRIES     1000 /* earlier places with the same two bytes to look at */
-#define LEN_MAX   1024
-
-/* What the unpacker finds behind its code. */
+/* The unpacker's last bytes. */
 struct header {
 	uint32_t image, size, code, entry, calls;
 };
-
-/* The cheapest way found to have the first bytes up to some place. */
-struct way {
-	uint32_t bits;
-	uint32_t from;     /* the place before its last step */
-	uint32_t distance; /* of the last match so far; 0: none */
-	int match;         /* the last step is a match, else one byte */
-};
-
-struct packer {
-	const uint8_t *image;
-	uint32_t size;
-	uint8_t *out;
-	uint32_t used, word, bits; /* word: where the current one is; bits: of it that are set */
-};
-
-static void *grab(size_t n, size_t size)
-{
-	void *memory = calloc(n, size);
-
-	if (!memory) {
-		fprintf(stderr, "pack: %s\n", strerror(errno));
-		exit(1);
-	}
-	return memory;
-}
-
-static unsigned int gamma_bits(uint32_t number)
-{
-	unsigned int bits = 1;
-
-	while (number >>= 1)
-		bits += 2;
-	return bits;
-}
-
-/* A step from one place to another, if that way is cheaper than those known. */
-static void step(struct way *ways, uint32_t from, uint32_t to, uint32_t bits, uint32_t distance)
-{
-	bits += ways[from].bits;
-	if (ways[to].bits <= bits)
-		return;
-	ways[to] = (struct way){bits, from, distance ? distance : ways[from].distance, !!distance};
-}
-
-static uint32_t same(const struct packer *packer, uint32_t at, uint32_t distance)
-{
-	uint32_t len = 0;
-
-	while (len < LEN_MAX && at + len < packer->size &&
-	       packer->image[at + len] == packer->image[at + len - distance])
-		len++;
-	return len;
-}
-
-/* Matches at a place with each earlier one that begins with the same two bytes. */
-static void try_matches(const struct packer *packer, struct way *ways, uint32_t at,
-			const uint32_t *earlier, uint32_t place)
-{
-	uint32_t best = 1;
-
-	for (int tries = 0; place && tries < TRIES && best < LEN_MAX; tries++) {
-		uint32_t distance = at - (place - 1), len = same(packer, at, distance);
-		uint32_t bits = 2 + gamma_bits(((distance - 1) >> 8) + 1) + 8;
-
-		for (; best < len; best++)
-			step(ways, at, at + best + 1, bits + gamma_bits(best), distance);
-		place = earlier[place];
-	}
-}
-
-/* The cheapest way to every place, place by place: the last is that of the whole image. */
-static struct way *find_ways(const struct packer *packer)
-{
-	uint32_t *latest = grab(1 << 16, sizeof(*latest)); /* by two bytes: their place + 1 */
-	uint32_t *earlier = grab(packer->size + 1, sizeof(*earlier)); /* of the same two */
-	struct way *ways = grab(packer->size + 1, sizeof(*ways));
-
-	for (uint32_t at = 1; at <= packer->size; at++)
-		ways[at].bits = UINT32_MAX;
-	for (uint32_t at = 0; at < packer->size; at++) {
-		uint32_t distance = ways[at].distance, len = 0;
-		uint32_t *place;
-
-		step(ways, at, at + 1, 9, 0);
-		if (distance)
-			len = same(packer, at, distance);
-		for (uint32_t n = 1; n <= len; n++)
-			step(ways, at, at + n, 2 + gamma_bits(n), distance);
-		if (at + 1 == packer->size)
-			break;
-		place = &latest[packer->image[at] | packer->image[at + 1] << 8];
-		try_matches(packer, ways, at, earlier, *place);
-		earlier[at + 1] = *place;
-		*place = at + 1;
-	}
-	free(latest);
-	free(earlier);
-	return ways;
-}
-
-static void put_bit(struct packer *packer, unsigned int bit)
-{
-	if (packer->bits == 32) {
-		packer->word = packer->used;
-		packer->used += 4;
-		packer->bits = 0;
-	}
-	if (bit)
-		packer->out[packer->word + 3 - packer->bits / 8] |= 0x80 >> packer->bits % 8;
-	packer->bits++;
-}
-
-static void put_gamma(struct packer *packer, uint32_t number)
-{
-	for (unsigned int bit = gamma_bits(number) / 2; bit--;) {
-		put_bit(packer, 1);
-		put_bit(packer, number >> bit & 1);
-	}
-	put_bit(packer, 0);
-}
-
-/* Write the packed image. The first byte of all goes without its bit. */
-static void put_way(struct packer *packer, const struct way *ways, const uint32_t *path,
-		    uint32_t steps)
-{
-	packer->bits = 32;
-	packer->out[packer->used++] = packer->image[0];
-	for (uint32_t i = 1; i < steps; i++) {
-		const struct way *way = &ways[path[i]];
-		uint32_t len = path[i] - way->from;
-
-		put_bit(packer, way->match);
-		if (!way->match) {
-			packer->out[packer->used++] = packer->image[way->from];
-			continue;
-		}
-		put_bit(packer, way->distance == ways[way->from].distance);
-		if (way->distance == ways[way->from].distance) {
-			put_gamma(packer, len);
-			continue;
-		}
-		put_gamma(packer, ((way->distance - 1) >> 8) + 1);
-		packer->out[packer->used++] = way->distance - 1;
-		put_gamma(packer, len - 1);
-	}
-}
-
-/* Pack size bytes into out, which has room for 2 * size + 64. Returns how many they are. */
-static uint32_t pack(const uint8_t *image, uint32_t size, uint8_t *out)
-{
-	struct packer packer = {.image = image, .size = size, .out = out};
-	struct way *ways = find_ways(&packer);
-	uint32_t *path = grab(size + 1, sizeof(*path)), steps = 0;
-
-	for (uint32_t at = size; at; at = ways[at].from)
-		path[steps++] = at;
-	for (uint32_t i = 0; i < steps / 2; i++) {
-		uint32_t place = path[i];
-
-		path[i] = path[steps - 1 - i];
-		path[steps - 1 - i] = place;
-	}
-	put_way(&packer, ways, path, steps);
-	free(path);
-	free(ways);
-	return packer.used + 4; /* the unpacker may look at a word that is not needed */
-}
 
 /* e8 and e9, call and jmp: from a distance to a place, which repeats, its high byte first. */
 static void make_calls_absolute(uint8_t *image, uint32_t size, uint32_t address)
@@ -304,9 +135,8 @@ static size_t make_packed(const struct program *program, const uint8_t *unpacker
 	make_calls_absolute(image, header.calls, header.image);
 	memcpy(out + len, unpacker, unpacker_len);
 	len += unpacker_len;
-	memcpy(out + len, &header, sizeof(header));
-	len += sizeof(header);
-	len += pack(image, header.size, out + len);
+	memcpy(out + len - sizeof(header), &header, sizeof(header));
+	len += pack(image, header.size, header.calls, out + len);
 	free(image);
 
 	segments[0].p_filesz = segments[0].p_memsz = len;

@@ -3,102 +3,212 @@
  * The beginning of a packed xguard (x86-64): unpacks the image that pack.c made, where it was linked
  * to be, and goes on there. The image's pages are already there, writable and zero.
  *
- * rsi: packed bytes, rdi: where the next byte of the image goes, ebx: bits not yet used, the highest
- * first, then a 1 that ends them, rbp: -distance of the last match. Behind the code:
+ * Behind the code:
  *
  *	u32 image      its address
  *	u32 size       bytes of it to unpack; what follows stays zero
  *	u32 code       bytes of it to be executable, whole pages
  *	u32 entry      address of its first instruction
- *	u32 calls      bytes of it whose calls and jumps are absolute and big-endian
- *	packed bytes
+ *	u32 calls      bytes of it whose calls and jumps are absolute and big-endian: the first stretch
+ *	bits, of each byte the highest first:
+ *		TABLES tables, each for its symbols from 0 on until all SLOTS are given away:
+ *		gamma  slots + 1: as many 0 as bits follow its highest one, then it
+ *		2 bits for each stretch and each byte before: which table a step there begins with
+ *		8 bits, the first byte; LOG_SLOTS bits, the state; steps
  *
- * Bits stand in little-endian words of 32 between the bytes, each where its first bit is needed.
+ * A step is a symbol that is a byte; or MATCH + length, bits, distance, bits, the distance by the table
+ * that the length chooses; or AGAIN + length, bits: from as far back as the last time. 0 to 7 is such a
+ * number from 0 on, 8 + n means n + 3 bits below a 1; a distance + 1 is a 1, the symbol's lowest bit,
+ * and then bits, half the symbol.
  *
- *	0 byte                    that byte
- *	10 gamma byte gamma       (first gamma - 1) * 256 + byte + 1 back, second gamma + 1 bytes
- *	11 gamma                  gamma bytes from as far back as the last time
+ * The state (asymmetric numeral systems, with tables) is a slot of the table that is asked next. There
+ * stand a symbol << 16, then << 4 what becomes the next state with so many bits below it as stand here.
  *
- * gamma is a number from 1 on: a 1, then for each more of its bits a 1 and the bit, then a 0.
+ * rsi: bits, ebp: how many were read, rdi: where the next byte of the image goes, r8: -distance of the
+ * last match, r10: tables, behind them which to begin with (rbx: in this stretch), r11: SLOTS + state.
  */
+	.set KINDS, 4
+	.set TABLES, KINDS + 3
+	.set LOG_SLOTS, 11
+	.set SLOTS, 1 << LOG_SLOTS
+	.set SPREAD, 1283
+	.set ROOM, TABLES * SLOTS * 4 + 512
+
 	.text
 	.globl _start
 _start:
-	lea header(%rip), %rsi
-	lodsl
-	mov %eax, %r12d		/* image */
-	mov %eax, %edi
-	lodsl
-	lea (%rdi, %rax), %r13d	/* its end */
-	lodsl
-	mov %eax, %r14d		/* bytes of code */
-	lodsl
-	mov %eax, %r15d		/* entry */
-	lodsl
-	lea (%rdi, %rax), %r8d	/* end of the calls */
-	mov $0x80000000, %ebx
+	lea packed(%rip), %rsi
+	sub $ROOM, %rsp
+	mov %rsp, %r10
+	mov %rsp, %rdi
+	lea ROOM - 512(%rsp), %r14
+	xor %ebp, %ebp
 
-literal:
-	movsb
-next:
-	cmp %r13, %rdi
-	jae unpacked
-	call bit
-	jnc literal
-	call bit
-	jc again
-	call gamma
-	dec %eax
-	shl $8, %eax
-	lodsb
-	not %rax
-	mov %rax, %rbp
-	call gamma
-	inc %eax
-	jmp copy
-again:
-	call gamma
-copy:
-	mov %eax, %ecx
-	push %rsi
-	lea (%rdi, %rbp), %rsi
-	rep movsb
-	pop %rsi
+table:	xor %ebx, %ebx		/* symbol << 16 */
+	xor %r11d, %r11d	/* slot */
+	mov $SLOTS, %r8d	/* left */
+share:	or $-1, %r12d
+1:	inc %r12d
+	push $1
+	pop %rcx
+	xor %edx, %edx
+	call bits
+	test %edx, %edx
+	jz 1b
+	mov %r12d, %ecx
+	call bits
+	dec %edx
+	jz 3f
+	sub %edx, %r8d
+	lea (%rdx, %rdx), %r12d
+2:	bsr %edx, %ecx
+	mov %edx, %eax
+	shl $4, %eax
+	or %ebx, %eax
+	sub %ecx, %eax
+	add $LOG_SLOTS, %eax
+	mov %eax, (%rdi, %r11, 4)
+	add $SPREAD, %r11d
+	and $SLOTS - 1, %r11d
+	inc %edx
+	cmp %r12d, %edx
+	jne 2b
+3:	add $1 << 16, %ebx
+	test %r8d, %r8d
+	jnz share
+	add $SLOTS * 4, %rdi
+	cmp %r14, %rdi
+	jb table
+
+	mov %rdi, %rbx
+	mov $512, %r8d
+1:	push $2
+	pop %rcx
+	xor %edx, %edx
+	call bits
+	xchg %eax, %edx
+	stosb
+	dec %r8d
+	jnz 1b
+
+	mov image(%rip), %edi
+	mov calls(%rip), %r13d
+	add %rdi, %r13		/* end of the stretch */
+	push $8
+	pop %rcx
+	xor %edx, %edx
+	call bits
+	xchg %eax, %edx
+	stosb
+	push $LOG_SLOTS
+	pop %rcx
+	push $1
+	pop %rdx
+	call bits
+	mov %edx, %r11d
 	jmp next
 
-gamma:
-	xor %eax, %eax
-	inc %eax
-1:	call bit
-	jnc 2f
-	call bit
-	adc %eax, %eax
-	jmp 1b
+/* The next symbol, of table eax, in eax. */
+symbol:
+	shl $LOG_SLOTS, %eax
+	add %r11d, %eax
+	mov -SLOTS * 4(%r10, %rax, 4), %r12d
+	mov %r12d, %ecx
+	and $15, %ecx
+	movzwl %r12w, %edx
+	shr $4, %edx
+	shr $16, %r12d
+	call bits
+	mov %edx, %r11d
+	mov %r12d, %eax
+	ret
 
-/* The next bit, in the carry flag. */
-bit:
-	add %ebx, %ebx
-	jnz 2f
-	mov (%rsi), %ebx
-	sub $-4, %rsi		/* sets the carry, which becomes the 1 at the end */
-	adc %ebx, %ebx
-2:	ret
+/* The next ecx bits, behind those in edx. */
+bits:
+	mov %ebp, %eax
+	shr $3, %eax
+	mov (%rsi, %rax), %eax
+	bswap %eax
+	mov %ecx, %r9d
+	mov %ebp, %ecx
+	and $7, %ecx
+	shl %cl, %eax
+	mov %r9d, %ecx
+	add %ecx, %ebp
+	shld %cl, %eax, %edx
+	ret
+
+match:	movzbl %al, %edx
+	btr $4, %edx		/* AGAIN - MATCH */
+	sbb %r15, %r15
+	lea -5(%rdx), %ecx
+	cmp $8, %edx
+	jb 1f
+	push $1
+	pop %rdx
+	call bits
+1:	lea 2(%rdx, %r15), %r14d
+	test %r15d, %r15d
+	jnz copy
+	push $4
+	pop %rax
+	cmp %eax, %r14d
+	cmovb %r14d, %eax
+	add $KINDS - 2, %eax
+	call symbol
+	mov %eax, %ecx
+	shr %ecx
+	and $1, %eax
+	lea 2(%rax), %edx
+	call bits
+	push $1
+	pop %r8
+	sub %rdx, %r8
+copy:	mov (%rdi, %r8), %al
+	stosb
+	dec %r14d
+	jnz copy
+	jmp next
+
+literal:
+	stosb
+next:	cmp %r13, %rdi
+	jae border
+	movzbl -1(%rdi), %eax
+	movzbl (%rbx, %rax), %eax
+	call symbol
+	test $1, %ah
+	jz literal
+	jmp match
+
+border:
+	mov image(%rip), %r13d
+	mov size(%rip), %eax
+	add %rax, %r13
+	add $256, %rbx
+	cmp %r13, %rdi
+	jb next
+	add $ROOM, %rsp
+	mov image(%rip), %r12d
+	mov code(%rip), %r14d
+	mov entry(%rip), %r15d
+	mov calls(%rip), %r8d
+	add %r12, %r8
 
 /* Calls and jumps, e8 and e9, want a distance again, counted from where it stands as pack.c did. */
-unpacked:
 	mov %r12, %rdi
-calls:
+1:
 	mov (%rdi), %al
 	inc %rdi
 	and $0xfe, %al
 	cmp $0xe8, %al
-	jne 1f
+	jne 2f
 	mov (%rdi), %eax
 	bswap %eax
 	sub %edi, %eax
 	stosl
-1:	cmp %r8, %rdi
-	jb calls
+2:	cmp %r8, %rdi
+	jb 1b
 
 	mov %r12, %rdi
 	mov %r14, %rsi
@@ -169,5 +279,10 @@ message:
 message_end:
 name:
 	.asciz "xguard"
-header:
+image:	.long 0
+size:	.long 0
+code:	.long 0
+entry:	.long 0
+calls:	.long 0
+packed:
 	.section .note.GNU-stack, "", %progbits

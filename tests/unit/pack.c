@@ -16,65 +16,96 @@
 int pack_main(int argc, char **argv);
 #include "../../pack.c"
 #undef main
+#include "../../pack_code.c"
 
 #ifdef __x86_64__
 struct reader {
-	const uint8_t *at;
-	uint32_t bits;
+	const uint8_t *packed;
+	uint32_t bits, state;
+	uint32_t tables[TABLES][SLOTS];
+	uint8_t kinds[STRETCHES * 256];
 };
 
-static unsigned int get_bit(struct reader *reader)
+/* The next bits, behind those in number. */
+static uint32_t get_bits(struct reader *reader, uint32_t number, uint32_t bits)
 {
-	unsigned int bit = reader->bits >> 31;
-
-	reader->bits <<= 1;
-	if (reader->bits)
-		return bit;
-	memcpy(&reader->bits, reader->at, 4);
-	reader->at += 4;
-	bit = reader->bits >> 31;
-	reader->bits = reader->bits << 1 | 1;
-	return bit;
-}
-
-static uint32_t get_gamma(struct reader *reader)
-{
-	uint32_t number = 1;
-
-	while (get_bit(reader))
-		number = number << 1 | get_bit(reader);
+	for (; bits--; reader->bits++)
+		number = number << 1 |
+			 (reader->packed[reader->bits / 8] >> (7 - reader->bits % 8) & 1);
 	return number;
 }
 
-static void unpack(const uint8_t *packed, uint8_t *image, uint32_t size)
+static void get_table(struct reader *reader, uint32_t *table)
 {
-	struct reader reader = {packed, 0x80000000};
-	uint32_t distance = 0, at = 0, len;
+	uint32_t slot = 0, left = SLOTS;
 
-	image[at++] = *reader.at++;
+	for (uint32_t symbol = 0; left; symbol++) {
+		uint32_t zeros = 0, n;
+
+		while (!get_bits(reader, 0, 1))
+			zeros++;
+		n = get_bits(reader, 1, zeros) - 1;
+		for (uint32_t state = n; state < 2 * n; state++) {
+			table[slot] = symbol << 16 | state << 4 | (LOG_SLOTS - log2_floor(state));
+			slot = (slot + SPREAD) % SLOTS;
+		}
+		left -= n;
+	}
+}
+
+static uint32_t get_symbol(struct reader *reader, uint32_t table)
+{
+	uint32_t slot = reader->tables[table][reader->state - SLOTS];
+
+	reader->state = get_bits(reader, slot >> 4 & 0xfff, slot & 15);
+	return slot >> 16;
+}
+
+static uint32_t get_length(struct reader *reader, uint32_t symbol)
+{
+	return symbol < 8 ? symbol : get_bits(reader, 1, symbol - 5);
+}
+
+static uint32_t get_distance(struct reader *reader, uint32_t len)
+{
+	uint32_t symbol = get_symbol(reader, KINDS + (len > 4 ? 4 : len) - 2);
+
+	return get_bits(reader, 2 | (symbol & 1), symbol / 2) - 1;
+}
+
+static void unpack(const uint8_t *packed, uint8_t *image, uint32_t size, uint32_t border)
+{
+	struct reader *reader = grab(1, sizeof(*reader));
+	uint32_t distance = 0, at = 0, len, symbol;
+
+	reader->packed = packed;
+	for (int i = 0; i < TABLES; i++)
+		get_table(reader, reader->tables[i]);
+	for (int i = 0; i < STRETCHES * 256; i++)
+		reader->kinds[i] = get_bits(reader, 0, 2);
+	image[at++] = get_bits(reader, 0, 8);
+	reader->state = get_bits(reader, 1, LOG_SLOTS);
 	while (at < size) {
-		if (!get_bit(&reader)) {
-			image[at++] = *reader.at++;
+		symbol = get_symbol(reader, reader->kinds[(at >= border) * 256 + image[at - 1]]);
+		if (symbol < MATCH) {
+			image[at++] = symbol;
 			continue;
 		}
-		if (get_bit(&reader)) {
-			len = get_gamma(&reader);
-		} else {
-			distance = (get_gamma(&reader) - 1) << 8;
-			distance += *reader.at++ + 1;
-			len = get_gamma(&reader) + 1;
-		}
+		len = get_length(reader, symbol % 16) + (symbol < AGAIN ? 2 : 1);
+		if (symbol < AGAIN)
+			distance = get_distance(reader, len);
 		for (; len && at < size; len--, at++)
 			image[at] = distance <= at ? image[at - distance] : 0xee;
 	}
+	free(reader);
 }
 
 static void is_same_again(const uint8_t *image, uint32_t size, uint32_t most, const char *name)
 {
-	uint8_t *packed = grab(1, 2 * size + 64), *again = grab(1, size);
-	uint32_t len = pack(image, size, packed);
+	uint8_t *packed = grab(1, 2 * size + 8192), *again = grab(1, size);
+	uint32_t len = pack(image, size, size / 2, packed);
 
-	unpack(packed, again, size);
+	unpack(packed, again, size, size / 2);
 	ok(!memcmp(image, again, size), "%s: the same again", name);
 	ok(len <= most, "%s: %u bytes, at most %u", name, len, most);
 	free(packed);
@@ -85,19 +116,19 @@ static void test_images(void)
 {
 	static uint8_t image[100000];
 
-	is_same_again((const uint8_t *)"x", 1, 8, "one byte");
-	is_same_again((const uint8_t *)"xx", 2, 12, "two bytes");
-	is_same_again(image, sizeof(image), 500, "zeros");
+	is_same_again((const uint8_t *)"x", 1, 160, "one byte");
+	is_same_again((const uint8_t *)"xx", 2, 175, "two bytes");
+	is_same_again(image, 30000, 400, "zeros");
 	for (size_t i = 0; i < sizeof(image); i++)
 		image[i] = i % 1000 < 500 ? i / 7 : i / 1000;
-	is_same_again(image, sizeof(image), 12000, "what repeats");
+	is_same_again(image, sizeof(image), 2500, "what repeats");
 	srandom(1);
 	for (size_t i = 0; i < 20000; i++)
 		image[i] = random();
-	is_same_again(image, 20000, 23000, "what does not");
+	is_same_again(image, 20000, 21000, "what does not");
 	for (size_t i = 0; i < 50000; i++)
 		image[i] = i > 300 && random() % 3 ? image[i - 1 - random() % 300] : random();
-	is_same_again(image, 50000, 56000, "something in between");
+	is_same_again(image, 50000, 51000, "something in between");
 }
 
 /* ./xguard -V where mprotect to executable (and with no_memfd a file in memory) is refused. */
