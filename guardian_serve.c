@@ -178,6 +178,14 @@ static void take_down(struct guard *guard)
 	_exit(0);
 }
 
+/* The deputy that was relieved has had the time of an attach to die. */
+static void bury(struct guard *guard)
+{
+	if (guard->relieved)
+		waitpid(guard->relieved, NULL, 0);
+	guard->relieved = 0;
+}
+
 /*
  * Fork a deputy that knows the charges as they are now, then end the one that did not. The new one
  * says when it has let go of what the guardian alone may hold. Where there cannot be one, the guardian
@@ -198,8 +206,7 @@ static void deputize(struct guard *guard)
 	if (deputy) {
 		if (shared && poll(&ready, 1, LOOK_MS) > 0)
 			(void)!read(guard->life[1], &byte, 1);
-		if (guard->relieved)
-			waitpid(guard->relieved, NULL, 0);
+		bury(guard);
 		guard->relieved = before;
 		if (before)
 			kill(before, SIGKILL);
@@ -255,6 +262,7 @@ static int take_charge(struct guard *guard, const struct guardian_request *reque
 					&reply->failure);
 	if (!err)
 		err = guardian_put_on(guard->nl, fds[0], request->mode, reply);
+	bury(guard);
 	if (err) {
 		guard->n--;
 		charge->program = -1; /* the caller closes it */
