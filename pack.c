@@ -86,6 +86,8 @@ static int find_segments(struct program *program, const char *name)
 	    program->data.p_flags != (PF_R | PF_W) || program->code.p_vaddr % PAGE ||
 	    program->data.p_vaddr + program->data.p_memsz - program->code.p_vaddr > IMAGE_MAX)
 		return wrong(name, "other segments than code and data");
+	if (program->data.p_memsz - program->data.p_filesz < 8) /* what the unpacker zeroes */
+		return wrong(name, "no eight bytes behind its data that begin as zero");
 	if (program->data.p_vaddr / PAGE <=
 	    (program->code.p_vaddr + program->code.p_filesz - 1) / PAGE)
 		return wrong(name, "code and data share a page");

@@ -98,15 +98,15 @@ share:	or $-1, %r12d
 	pop %rcx
 	xor %edx, %edx
 	call bits
-	xchg %eax, %edx
-	stosb
+	mov %edx, %r14d		/* the byte */
 	push $LOG_SLOTS
 	pop %rcx
 	push $1
 	pop %rdx
 	call bits
 	mov %edx, %r11d
-	jmp next
+	mov %r14d, %eax
+	jmp literal
 
 /* The next symbol, of table eax, in eax. */
 symbol:
@@ -164,17 +164,31 @@ match:	movzbl %al, %edx
 	push $1
 	pop %r8
 	sub %rdx, %r8
-copy:	mov (%rdi, %r8), %al
-	stosb
+
+/* Eight bytes at a time, also beyond what is asked for, where the distance lets them be there. */
+copy:	mov %rdi, %rdx
+	add %r14, %rdi
+	cmp $-8, %r8
+	ja 2f
+1:	mov (%rdx, %r8), %rax
+	mov %rax, (%rdx)
+	add $8, %rdx
+	sub $8, %r14d
+	ja 1b
+	jmp copied
+2:	mov (%rdx, %r8), %al
+	mov %al, (%rdx)
+	inc %rdx
 	dec %r14d
-	jnz copy
+	jnz 2b
+copied:	movzbl -1(%rdi), %eax
 	jmp next
 
 literal:
-	stosb
-next:	cmp %r13, %rdi
+	mov %al, (%rdi)
+	inc %rdi
+next:	cmp %r13, %rdi		/* eax: the byte before */
 	jae border
-	movzbl -1(%rdi), %eax
 	movzbl (%rbx, %rax), %eax
 	call symbol
 	test $1, %ah
@@ -183,12 +197,13 @@ next:	cmp %r13, %rdi
 
 border:
 	mov image(%rip), %r13d
-	mov size(%rip), %eax
-	add %rax, %r13
+	mov size(%rip), %edx
+	add %rdx, %r13
 	add $256, %rbx
 	cmp %r13, %rdi
 	jb next
 	add $ROOM, %rsp
+	movq $0, (%rdi)		/* what was copied beyond the end */
 	mov image(%rip), %r12d
 	mov code(%rip), %r14d
 	mov entry(%rip), %r15d
@@ -197,11 +212,10 @@ border:
 
 /* Calls and jumps, e8 and e9, want a distance again, counted from where it stands as pack.c did. */
 	mov %r12, %rdi
-1:
-	mov (%rdi), %al
+1:	movzbl (%rdi), %eax
 	inc %rdi
-	and $0xfe, %al
-	cmp $0xe8, %al
+	or $1, %al
+	cmp $0xe9, %al
 	jne 2f
 	mov (%rdi), %eax
 	bswap %eax
