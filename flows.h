@@ -29,6 +29,7 @@ struct flows {
 	size_t nbuckets;              /* a power of two */
 	__u64 seed;
 	struct flow_count total;      /* sum over all flows */
+	int final;                    /* nobody counts any more: what is seen now is true */
 	struct flow **list;           /* of flows_publish() */
 	size_t list_room;
 };

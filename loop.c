@@ -131,6 +131,7 @@ int loop_publish(struct run *run, struct failure *failure)
 	long n;
 	int err;
 
+	run->flows.final = run->ended_at != 0;
 	err = flows_snapshot(&run->flows, &run->maps, failure);
 	if (err)
 		return err;

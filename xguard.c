@@ -88,9 +88,8 @@ static void prepare_report(struct run *run)
 		.prefix4 = run->options.prefix4,
 		.prefix6 = run->options.prefix6,
 		.numeric = run->options.numeric,
-		.show_interface = run->options.ninterfaces > 1 || run->options.all,
 		.realtime_offset = real.tv_sec * 1000000000ll + real.tv_nsec - (__s64)run_now(),
-		.links = run->names, /* nlinks: once they are known */
+		.links = run->names, /* how many: once they are known */
 	};
 }
 
@@ -203,6 +202,7 @@ static int trace(struct run *run)
 	} else {
 		restrict_reader(run);
 		run->report.nlinks = run->nlinks;
+		run->report.show_interface = run->nlinks > 1 || run->options.all;
 		run->output.interrupted = on_blocked_output;
 		run->output.context = run;
 		if (run->options.listen)

@@ -176,14 +176,14 @@ is "$status" 0 'and no failure'
 
 quiet_namespace "$ns-lo"
 ip -n "$ns-lo" link set lo up
-ip netns exec "$ns-lo" "$XGUARD" -i all -u 2>"$work/none.err"
+ip netns exec "$ns-lo" timeout 10 "$XGUARD" -i all -u 2>"$work/none.err"
 is $? 1 'no link at all: the status is 1'
 like "$work/none.err" '^xguard: interface all: no link is up, but lo' 'and it says so'
 ip -n "$ns-lo" link add d0 type veth peer name d1
 ip -n "$ns-lo" link set d0 up
 start hold3 ip netns exec "$ns-lo" "$TESTS/hold-link" d0
 await_line "$work/hold3.out" held
-ip netns exec "$ns-lo" "$XGUARD" -i all -u 2>"$work/none.err"
+ip netns exec "$ns-lo" timeout 10 "$XGUARD" -i all -u 2>"$work/none.err"
 is $? 1 'none could be attached to: the status is 1'
 like "$work/none.err" 'held_by_link' 'it says why'
 stop hold3

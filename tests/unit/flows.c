@@ -188,6 +188,13 @@ static void test_publish(void)
 	flows_snapshot(&flows, &maps, &failure);
 	ok(flows_publish(&flows, &list) == 1 && list[0]->total.bytes == 577,
 	   "bytes that came late are published, too");
+	put_element(1, 1, 8, 512);
+	flows_snapshot(&flows, &maps, &failure);
+	ok(flow_of(1)->total.packets == 9 && !flows_publish(&flows, &list), "a total never goes down");
+	flows.final = 1;
+	flows_snapshot(&flows, &maps, &failure);
+	ok(flows_publish(&flows, &list) == 1 && list[0]->total.packets == 8 &&
+	   list[0]->total.bytes == 512, "but at the end, when what is seen is true");
 }
 
 static void test_many(void)
