@@ -12,10 +12,12 @@
 
 #define TRIES     1000 /* earlier places with the same two bytes to look at */
 #define LEN_MAX   256
+#define BEGINNINGS 4   /* of choosing which tables to use */
 #define ROUNDS    8    /* of finding the cheapest way, each with the prices of the last one's */
 
 /* As in unpack.S. */
-#define KINDS     4    /* tables for what begins a step, by the byte before and the stretch */
+#define KINDS     6    /* tables for what begins a step, by the byte before and the stretch */
+#define KIND_BITS 3
 #define TABLES    (KINDS + 3)
 #define STRETCHES 2
 #define LOG_SLOTS 11
@@ -256,9 +258,11 @@ static void find_prices(struct packer *packer, int table)
 					   log2_256(packer->counts[table][i] * 64 + 1);
 }
 
-/* Of each byte before, the table whose prices suit best what comes after it. */
-static void choose_kinds(struct packer *packer)
+/* Of each byte before, the table whose prices suit best what comes after it. Returns the sum. */
+static uint64_t choose_kinds(struct packer *packer)
 {
+	uint64_t sum = 0;
+
 	for (int table = 0; table < KINDS; table++)
 		find_prices(packer, table);
 	for (int i = 0; i < STRETCHES * 256; i++) {
@@ -274,7 +278,31 @@ static void choose_kinds(struct packer *packer)
 				packer->kinds[i] = table;
 			best = price < best ? price : best;
 		}
+		sum += best;
 	}
+	sum_kinds(packer);
+	return sum;
+}
+
+/* Where choosing ends depends on where it begins: the best of many beginnings, always the same ones. */
+static void find_kinds(struct packer *packer, uint32_t seed)
+{
+	uint8_t kinds[sizeof(packer->kinds)];
+	uint64_t least = UINT64_MAX, sum = 0;
+
+	for (int begin = 0; begin < BEGINNINGS; begin++) {
+		for (size_t i = 0; begin && i < sizeof(kinds); i++) {
+			seed = seed * 1103515245 + 12345;
+			packer->kinds[i] = (seed >> 16) % KINDS;
+		}
+		sum_kinds(packer);
+		for (int i = 0; i < 8; i++)
+			sum = choose_kinds(packer);
+		if (sum < least)
+			memcpy(kinds, packer->kinds, sizeof(kinds));
+		least = sum < least ? sum : least;
+	}
+	memcpy(packer->kinds, kinds, sizeof(kinds));
 	sum_kinds(packer);
 }
 
@@ -329,7 +357,7 @@ static void put_tables(const struct packer *packer, uint8_t *out, uint32_t *used
 		}
 	}
 	for (int i = 0; i < STRETCHES * 256; i++)
-		put_bits(out, used, packer->kinds[i], log2_floor(KINDS));
+		put_bits(out, used, packer->kinds[i], KIND_BITS);
 	put_bits(out, used, packer->image[0], 8);
 }
 
@@ -375,8 +403,8 @@ uint32_t pack(const uint8_t *image, uint32_t size, uint32_t border, uint8_t *out
 		find_ways(packer);
 		add_steps(packer);
 		sum_kinds(packer);
-		for (int i = 0; i < 8 && round < ROUNDS - 1; i++)
-			choose_kinds(packer);
+		if (round < ROUNDS - 1)
+			find_kinds(packer, round);
 		for (int table = 0; table < TABLES; table++)
 			find_prices(packer, table);
 	}

@@ -13,7 +13,7 @@
  *	bits, of each byte the highest first:
  *		TABLES tables, each for its symbols from 0 on until all SLOTS are given away:
  *		gamma  slots + 1: as many 0 as bits follow its highest one, then it
- *		2 bits for each stretch and each byte before: which table a step there begins with
+ *		KIND_BITS for each stretch and each byte before: which table a step there begins with
  *		8 bits, the first byte; LOG_SLOTS bits, the state; steps
  *
  * A step is a symbol that is a byte; or MATCH + length, bits, distance, bits, the distance by the table
@@ -27,7 +27,8 @@
  * rsi: bits, ebp: how many were read, rdi: where the next byte of the image goes, r8: -distance of the
  * last match, r10: tables, behind them which to begin with (rbx: in this stretch), r11: SLOTS + state.
  */
-	.set KINDS, 4
+	.set KINDS, 6
+	.set KIND_BITS, 3
 	.set TABLES, KINDS + 3
 	.set LOG_SLOTS, 11
 	.set SLOTS, 1 << LOG_SLOTS
@@ -82,7 +83,7 @@ share:	or $-1, %r12d
 
 	mov %rdi, %rbx
 	mov $512, %r8d
-1:	push $2
+1:	push $KIND_BITS
 	pop %rcx
 	xor %edx, %edx
 	call bits
