@@ -59,15 +59,18 @@ struct packer {
 	uint16_t slots[TABLES][SYMBOLS][2]; /* how many a symbol has, and where its first is */
 };
 
-void *grab(size_t n, size_t size)
+static void *must(void *memory)
 {
-	void *memory = calloc(n, size);
-
 	if (!memory) {
-		fprintf(stderr, "pack: %s\n", strerror(errno));
+		fprintf(stderr, "pack: %s\n", strerror(ENOMEM));
 		exit(1);
 	}
 	return memory;
+}
+
+void *grab(size_t n, size_t size)
+{
+	return must(calloc(n, size));
 }
 
 static unsigned int log2_floor(uint32_t number)
@@ -140,9 +143,8 @@ static void find_matches(struct packer *packer)
 
 			if (n == room) {
 				room = room * 2 + 4096;
-				packer->matches = realloc(packer->matches, room * sizeof(*packer->matches));
-				if (!packer->matches)
-					grab(SIZE_MAX, SIZE_MAX);
+				packer->matches = must(realloc(packer->matches,
+							       room * sizeof(*packer->matches)));
 			}
 			if (len > best)
 				packer->matches[n++] = (struct match){at + 1 - other, len};
