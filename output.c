@@ -29,7 +29,10 @@ int output_open(struct output *output, const char *path, struct failure *failure
 	output_begin(output, STDOUT_FILENO, NULL, path ? path : "standard output");
 	if (path) {
 		output->fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
-		return output->fd < 0 ? fail(failure, errno, "open %s", path) : 0;
+		if (output->fd >= 0)
+			return 0;
+		fail(failure, errno, "open %s", path);
+		return fail_next(failure, "name a file that may be written, in a folder that exists");
 	}
 	flags = fcntl(STDOUT_FILENO, F_GETFL);
 	if (flags >= 0 && (flags & O_ACCMODE) != O_RDONLY)
