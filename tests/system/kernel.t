@@ -164,7 +164,7 @@ is "$(hits "$work/silent.out" UDP)" 6 'which counted'
 # for each process, for a while, and not at all while another CPU notes one down: "<...>" is shown
 # then, and the same is sent again.
 cat >"$work/named.py" <<'END'
-import ctypes, os, socket, sys
+import ctypes, os, socket, sys, time
 frame = bytes.fromhex(sys.argv[1].replace(" ", ""))
 s = socket.socket(socket.AF_PACKET, socket.SOCK_RAW)
 s.bind(("tx0", 0))
@@ -174,6 +174,7 @@ for name in sys.argv[2:]:
     if not child:
         ctypes.CDLL(None).prctl(15, ctypes.c_char_p(name), 0, 0, 0)
         s.send(frame)
+        time.sleep(0.02) # the kernel keeps a task's name when it is switched away
         os._exit(0)
     os.waitpid(child, 0)
 END
@@ -190,7 +191,7 @@ bpf_trace_print
 END
 # named TRACE HOW: send from each until the output of the trace has all names; HOW prints those.
 named() {
-	for _ in 1 2 3 4 5 6 7 8; do
+	for _ in $(seq 40); do
 		(set -f; IFS='
 '; on_sender python3 "$work/named.py" "$udp" $(cat "$work/names"))
 		sleep 0.1
