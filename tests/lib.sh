@@ -341,6 +341,20 @@ start_xguard() {
 # stop_xguard NAME [SIGNAL]: as stop.
 stop_xguard() { stop "$@"; }
 
+# child_of PID: of a reader that is its guardian, of a guardian its deputy.
+child_of() { ps -o pid= --ppid "$1" | tr -d ' '; }
+
+# kill_all NAME: of a trace reader, guardian and deputy at once.
+kill_all() {
+	kill_reader=$(cat "$work/$1.pid")
+	kill_guardian=$(child_of "$kill_reader")
+	kill_deputy=$(child_of "$kill_guardian")
+	kill -KILL "$kill_deputy" "$kill_guardian" "$kill_reader"
+	stop "$1" 0
+	wait_for 5 ended "$kill_guardian"
+	wait_for 5 ended "$kill_deputy"
+}
+
 # hits FILE PATTERN: the last hits=N of the flow whose text line matches the ERE; 0 if there is none.
 hits() {
 	hits_last=$(grep -E -- "$2" "$1" | tail -n 1 | sed -n 's/.*hits=\([0-9]*\).*/\1/p')

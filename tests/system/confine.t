@@ -10,17 +10,6 @@ make_pair
 udp='020000000002 020000000001 0800 4500001c 00010000 40 11 0000 0a000001 0a000002 00010001 0008 0000'
 # field PID NAME: of /proc/PID/status, without leading zeros.
 field() { sed -n "s/^$2:[[:space:]]*0*\\([0-9a-f]\\)/\\1/p" "/proc/$1/status"; }
-guardian_of() { ps -o pid= --ppid "$1" | tr -d ' '; }
-# kill_all NAME: of a trace reader, guardian and deputy at once.
-kill_all() {
-	kill_reader=$(cat "$work/$1.pid")
-	kill_guardian=$(guardian_of "$kill_reader")
-	kill_deputy=$(guardian_of "$kill_guardian")
-	kill -KILL "$kill_deputy" "$kill_guardian" "$kill_reader"
-	stop "$1" 0
-	wait_for 5 ended "$kill_guardian"
-	wait_for 5 ended "$kill_deputy"
-}
 mkdir "$work/tracing"
 has_instance() {
 	unshare -m sh -c 'mount -t tracefs tracefs "$0" && ls "$0/instances"' "$work/tracing" |
@@ -41,8 +30,8 @@ confined() {
 	done
 	is "$(field "$2" NoNewPrivs)" 1 'and gets nothing any more'
 	is "$(field "$2" Seccomp)" 2 'and makes few calls'
-	confined_guardian=$(guardian_of "$2")
-	for of in "$confined_guardian" "$(guardian_of "$confined_guardian")"; do
+	confined_guardian=$(child_of "$2")
+	for of in "$confined_guardian" "$(child_of "$confined_guardian")"; do
 		is "$(cat "/proc/$of/comm") $(field "$of" CapPrm) $(field "$of" CapEff) $(field "$of" NoNewPrivs)" \
 			"$(cat "/proc/$of/comm") $3 $3 1" "$1: $(cat "/proc/$of/comm") holds what it needs"
 		is "$(field "$of" CapInh)$(field "$of" CapAmb)" 00 'and hands nothing on'

@@ -13,8 +13,6 @@ has_instance() { # PID
 		grep -qx "xguard-$1"
 }
 has_no_instance() { ! has_instance "$1"; }
-# guardian_of PID
-guardian_of() { ps -o pid= --ppid "$1" | tr -d ' '; }
 alive() { ! ended "$1"; }
 
 # all_gone NAME HOW: of the xguard $pid and its guardian $guardian nothing is left, or soon so. (Who was
@@ -30,7 +28,7 @@ all_gone() {
 for trace in u k; do
 	for signal in INT TERM HUP QUIT KILL; do
 		start_xguard $trace -$trace
-		guardian=$(guardian_of "$pid")
+		guardian=$(child_of "$pid")
 		ok 'the program is shown' sh -c \
 			'ip -n "$0" link show rx0 | grep -Eq "prog/xdp id '"$(sed -n 's/.*program id \([0-9]*\).*/\1/p' \
 			"$work/$trace.err")"'"' "$receiver"
@@ -76,7 +74,7 @@ done
 
 start u ip netns exec "$receiver" sh -c 'trap "" HUP; exec "$0" -i rx0 -u' "$XGUARD"
 await_line "$work/u.err" '^xguard: attached'
-guardian=$(guardian_of "$pid")
+guardian=$(child_of "$pid")
 kill -HUP "$pid"
 sleep 0.2
 ok 'under nohup SIGHUP stays ignored' alive "$pid"
@@ -119,7 +117,7 @@ for trace in u k; do
 	start $trace ip netns exec "$receiver" sh -c 'exec "$0" -i rx0 "$@" >/dev/full' "$XGUARD" -$trace \
 		--interval 0.05
 	await_line "$work/$trace.err" '^xguard: attached'
-	guardian=$(guardian_of "$pid")
+	guardian=$(child_of "$pid")
 	send_hex "$udp" >"$work/sent"
 	all_gone $trace '>/dev/full'
 	stop $trace 0
@@ -161,7 +159,7 @@ block() {
 	exec 3<>"$work/fifo"
 	start "$1" ip netns exec "$receiver" sh -c 'exec "$0" -i rx0 -k >"$1"' "$XGUARD" "$work/fifo"
 	await_line "$work/$1.err" '^xguard: attached'
-	guardian=$(guardian_of "$pid")
+	guardian=$(child_of "$pid")
 	send_hex -2000 "$udp" >"$work/sent"
 	wait_for 5 blocked
 }
@@ -192,8 +190,8 @@ like "$work/k.err" '^xguard: rx0: 2000 packets, 84000 bytes, 2000 lines, 0 lost 
 
 for trace in u k; do
 	start_xguard $trace -$trace
-	guardian=$(guardian_of "$pid")
-	deputy=$(guardian_of "$guardian")
+	guardian=$(child_of "$pid")
+	deputy=$(child_of "$guardian")
 	kill -KILL "$guardian"
 	all_gone $trace 'its guardian killed'
 	stop_xguard $trace 0
@@ -202,8 +200,8 @@ for trace in u k; do
 	ok 'the deputy has ended' wait_for 2 ended "$deputy"
 done
 start_xguard u -u
-guardian=$(guardian_of "$pid")
-kill -KILL "$(guardian_of "$guardian")" "$guardian"
+guardian=$(child_of "$pid")
+kill -KILL "$(child_of "$guardian")" "$guardian"
 stop_xguard u 0
 is "$status" 1 'without guardian and deputy it ends with 1'
 like "$work/u.err" '^xguard: .*the process that detaches has died' 'and says so'

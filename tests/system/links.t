@@ -8,7 +8,6 @@ need python3
 make_pair
 
 udp='020000000002 020000000001 0800 4500001c 00010000 40 11 0000 0a000001 0a000002 00010001 0008 0000'
-child_of() { ps -o pid= --ppid "$1" | tr -d ' '; }
 mkdir "$work/tracing"
 instances() { unshare -m sh -c 'mount -t tracefs tracefs "$0" && ls "$0/instances"' "$work/tracing"; }
 no_instance() { ! instances | grep -qx "xguard-$1"; }

@@ -9,7 +9,6 @@ make_pair
 udp='020000000002 020000000001 0800 4500001c 00010000 40 11 0000 0a000001 0a000002 00010001 0008 0000'
 # program_on LINK: the id of the program that is attached to it.
 program_on() { ip -n "$receiver" link show "$1" | sed -n 's|.*prog/xdp id \([0-9]*\).*|\1|p'; }
-guardian_of() { ps -o pid= --ppid "$1" | tr -d ' '; }
 # refused OPTION...: xguard ends with 1; what it said is in $work/err.
 refused() {
 	on_receiver timeout 3 "$XGUARD" "$@" >"$work/out" 2>"$work/err" </dev/null
@@ -69,8 +68,8 @@ is "$(hits "$work/first.out" UDP)" 3 'which goes on'
 # All that were killed together have left their program: the next start replaces it.
 start_xguard killed -u
 id=$(program_on rx0)
-guardian=$(guardian_of "$pid")
-kill -KILL "$(guardian_of "$guardian")" "$guardian" "$pid"
+guardian=$(child_of "$pid")
+kill -KILL "$(child_of "$guardian")" "$guardian" "$pid"
 stop_xguard killed 0
 is "$(program_on rx0)" "$id" 'reader, guardian and deputy killed: their program is still there'
 start_xguard next -k

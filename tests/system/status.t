@@ -8,17 +8,6 @@ make_pair
 
 # program_on [LINK]: the id of the program that is attached to it.
 program_on() { ip -n "$receiver" link show "${1:-rx0}" | sed -n 's|.*prog/xdp id \([0-9]*\).*|\1|p'; }
-guardian_of() { ps -o pid= --ppid "$1" | tr -d ' '; }
-# kill_all NAME: of a trace reader, guardian and deputy at once.
-kill_all() {
-	kill_reader=$(cat "$work/$1.pid")
-	kill_guardian=$(guardian_of "$kill_reader")
-	kill_deputy=$(guardian_of "$kill_guardian")
-	kill -KILL "$kill_deputy" "$kill_guardian" "$kill_reader"
-	stop "$1" 0
-	wait_for 5 ended "$kill_guardian"
-	wait_for 5 ended "$kill_deputy"
-}
 # there OPTION...: xguard in the receiver's namespace; $status, $work/out, $work/err.
 there() {
 	on_receiver timeout 10 "$XGUARD" "$@" >"$work/out" 2>"$work/err" </dev/null
