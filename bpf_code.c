@@ -14,7 +14,6 @@
 #include "packet.h"
 
 #define PROGRAM_SECTION "xdp"
-#define FILTER_FUNCTION "match"
 
 /* What a map is in the object, in its section `maps`. */
 struct map_definition {
@@ -34,9 +33,7 @@ static const struct map_kind {
 		     BPF_F_MMAPABLE }, offsetof(struct bpf_maps, links) },
 };
 
-/* The object is not what xguard can load. Returns a negative value. */
-__attribute__((format(printf, 2, 3)))
-static int refuse(struct bpf_code *code, const char *why, ...)
+int refuse(struct bpf_code *code, const char *why, ...)
 {
 	char reason[512];
 	va_list args;
@@ -175,6 +172,7 @@ int bpf_code_constants(struct bpf_code *code, const struct config *config)
 	}
 	ours.version = XGUARD_ABI;
 	code->plain = ours.plain;
+	code->frags = ours.frags;
 	memcpy(bytes + at, &ours, sizeof(ours));
 	free(code->constants);
 	code->constants = bytes;
@@ -358,122 +356,13 @@ static int fold_constants(struct bpf_code *code, int constants_fd)
 	return 0;
 }
 
-/* Append the function that begins at an instruction of code->flat, unless it is there already.
- * Returns where it stands in code->insns, or a negative value. */
-static long place(struct bpf_code *code, size_t from)
-{
-	int in_text = from >= code->entry_len;
-	__u64 value = (from - (in_text ? code->entry_len : 0)) * sizeof(struct bpf_insn);
-	const struct bpf_insn *source = code->flat + from;
-	struct code_function *function = &code->functions[code->nfunctions];
-	struct bpf_elf_symbol symbol;
-
-	for (unsigned int i = 0; i < code->nfunctions; i++)
-		if (code->functions[i].from == from)
-			return code->functions[i].to;
-	if (!bpf_elf_find_symbol(&code->elf, in_text ? code->text_section : code->entry_section,
-				 STT_FUNC, NULL, value, &symbol) ||
-	    !symbol.size || symbol.size % sizeof(*source))
-		return refuse(code, "no function begins at instruction %llu of `%s`",
-			      (unsigned long long)value / sizeof(*source),
-			      in_text ? ".text" : PROGRAM_SECTION);
-	if (code->nfunctions == CODE_FUNCTIONS_MAX)
-		return refuse(code, "more than %u functions", CODE_FUNCTIONS_MAX);
-	*function = (struct code_function){ from, symbol.size / sizeof(*source), code->len, 0 };
-	if (code->program->filter && in_text && !strcmp(symbol.name, FILTER_FUNCTION)) {
-		source = code->program->filter;
-		function->len = code->program->filter_len;
-		function->replaced = 1;
-	}
-	if (function->len > code->room - code->len)
-		return refuse(code, "functions that overlap");
-	memcpy(code->insns + code->len, source, function->len * sizeof(*source));
-	code->len += function->len;
-	code->nfunctions++;
-	return function->to;
-}
-
-/* Every call of one function gets its new distance, and the functions that it calls a place. */
-static int place_callees(struct bpf_code *code, const struct code_function *function)
-{
-	for (size_t i = 0; i < function->len; i++) {
-		struct bpf_insn *insn = &code->insns[function->to + i];
-		__s64 target = (__s64)(function->from + i + 1) + insn->imm;
-		long to;
-
-		if (insn->code != (BPF_JMP | BPF_CALL) || insn->src_reg != BPF_PSEUDO_CALL)
-			continue;
-		if (target < 0 || target >= (__s64)code->flat_len)
-			return refuse(code, "a call leaves the code");
-		to = place(code, target);
-		if (to < 0)
-			return to;
-		insn->imm = to - (long)(function->to + i + 1);
-	}
-	return 0;
-}
-
-static int is_jump(const struct bpf_insn *insn)
-{
-	return (BPF_CLASS(insn->code) == BPF_JMP || BPF_CLASS(insn->code) == BPF_JMP32) &&
-	       BPF_OP(insn->code) != BPF_CALL && BPF_OP(insn->code) != BPF_EXIT;
-}
-
-/* Where the program calls the filter; code->len: nowhere, or not only that and only once. */
-static size_t only_call(const struct bpf_code *code)
-{
-	size_t at = code->len;
-
-	for (size_t i = 0; i < code->functions[0].len; i++) {
-		if (code->insns[i].code != (BPF_JMP | BPF_CALL) ||
-		    code->insns[i].src_reg != BPF_PSEUDO_CALL)
-			continue;
-		if (at != code->len)
-			return code->len;
-		at = i;
-	}
-	return code->nfunctions == 2 && code->functions[1].replaced ? at : code->len;
-}
-
-/*
- * Put the filter where its call stands: it keeps r6 to r9 and the stack as they are, takes r1, leaves
- * its answer in r0, and ends with its only exit, which is left out. Where a jump of the program would
- * become too long the call stays.
- */
-static void inline_filter(struct bpf_code *code)
-{
-	struct bpf_insn *insns = code->insns;
-	size_t at = only_call(code), body = code->functions[1].len - 1;
-	size_t behind = code->functions[0].len - at - 1;
-	const struct bpf_insn *filter = code->program->filter;
-
-	if (at == code->len || code->len > INT16_MAX)
-		return;
-	for (size_t i = 0; i < code->functions[0].len; i++) {
-		size_t target = i + 1 + insns[i].off;
-
-		if (!is_jump(&insns[i]))
-			continue;
-		if (i < at && target > at)
-			insns[i].off += body - 1;
-		else if (i > at && target <= at)
-			insns[i].off -= body - 1;
-	}
-	memmove(insns + at + body, insns + at + 1, behind * sizeof(*insns));
-	memcpy(insns + at, filter, body * sizeof(*insns));
-	code->len = at + body + behind;
-	code->nfunctions = 1;
-	code->functions[0].len = code->len;
-}
-
-/* The program first, then what it calls; the kernel refuses functions that nobody calls. */
 int bpf_code_lay_out(struct bpf_code *code, int constants_fd)
 {
-	long err;
+	int err;
 
 	free(code->flat);
 	free(code->insns);
-	code->room = code->flat_len + code->program->filter_len;
+	code->room = code->flat_len + code->program->filter_len + code->program->pieces_len;
 	code->len = code->nfunctions = 0;
 	code->flat = calloc(code->flat_len, sizeof(*code->flat));
 	code->insns = calloc(code->room, sizeof(*code->insns));
@@ -485,13 +374,8 @@ int bpf_code_lay_out(struct bpf_code *code, int constants_fd)
 	if (!err)
 		err = fold_constants(code, constants_fd);
 	if (!err)
-		err = place(code, 0);
-	for (unsigned int i = 0; err >= 0 && i < code->nfunctions; i++)
-		if (!code->functions[i].replaced)
-			err = place_callees(code, &code->functions[i]);
-	if (err >= 0 && code->plain)
-		inline_filter(code);
-	return err < 0 ? err : 0;
+		err = bpf_code_place(code);
+	return err;
 }
 
 void bpf_code_release(struct bpf_code *code)

@@ -16,7 +16,7 @@ struct code_function {
 	size_t from;               /* in flat */
 	size_t len;                /* in insns */
 	size_t to;                 /* in insns */
-	int replaced;              /* by the filter, whose calls, if any, are its own */
+	const struct bpf_insn *filter; /* what it is replaced by; NULL: it is as it was compiled */
 };
 
 struct bpf_code {
@@ -26,6 +26,7 @@ struct bpf_code {
 	__u32 constants_size;
 	const char *license;
 	int plain;                 /* config.plain: the filter stands where its call stood */
+	int frags;                 /* config.frags: there may be frames in pieces */
 
 	const struct bpf_program *program;
 	const struct bpf_maps *maps;
@@ -54,6 +55,14 @@ int bpf_code_constants(struct bpf_code *code, const struct config *config);
 /* Make insns, which refer to the maps and to a map of the constants by their descriptors. Returns
  * 0, or a negative value with failure filled in. */
 int bpf_code_lay_out(struct bpf_code *code, int constants_fd);
+
+/* bpf_place.c: put the functions that flat's program reaches into insns, the program first, the filter
+ * in its place. Returns 0, or a negative value with failure filled in. */
+int bpf_code_place(struct bpf_code *code);
+
+/* The object is not what xguard can load: say why. Returns a negative value. */
+int refuse(struct bpf_code *code, const char *why, ...)
+	__attribute__((format(printf, 2, 3)));
 
 void bpf_code_release(struct bpf_code *code);
 

@@ -74,13 +74,15 @@ struct bpf_program {
 	const char *name;           /* for messages: "built-in object" or the file's name */
 	const struct bpf_insn *filter; /* match()'s body, or NULL: every frame matches */
 	size_t filter_len;          /* instructions */
+	const struct bpf_insn *pieces; /* match_pieces()'s, or NULL: no frame in pieces matches */
+	size_t pieces_len;
 };
 
 /*
  * Load the program for one link: config (cpus, slot_bits and multipliers included) becomes the
- * frozen .rodata, filter the body of match(). Where config->frags is 1, the program is loaded with
- * BPF_F_XDP_HAS_FRAGS; a kernel that does not know it (before 5.18) gets it without, and config.frags
- * 0. Returns the program's file descriptor, CLOEXEC, or -errno with failure filled in; a rejection
+ * frozen .rodata, filter and pieces the bodies of match() and match_pieces(). Where config->frags is 1,
+ * the program is loaded with BPF_F_XDP_HAS_FRAGS; a kernel that does not know it (before 5.18) gets it
+ * without, and config.frags 0. Returns the program's file descriptor, CLOEXEC, or -errno with failure filled in; a rejection
  * by the verifier has its last lines in failure->reason.
  */
 int bpf_load_program(const struct bpf_program *program, const struct bpf_maps *maps,

@@ -54,7 +54,7 @@ static void release(struct compiler *c)
 }
 
 int filter_compile(struct filter *filter, const char *expression, unsigned int protocol,
-		   unsigned int link_type)
+		   unsigned int link_type, int pieces)
 {
 	struct compiler *c = calloc(1, sizeof(*c));
 	int err;
@@ -63,6 +63,7 @@ int filter_compile(struct filter *filter, const char *expression, unsigned int p
 	if (!c)
 		return -ENOMEM;
 	c->filter = filter;
+	c->pieces = pieces;
 	c->text = expression ? expression : "";
 	if (!setjmp(c->failed))
 		compile(c, protocol, link_type);
@@ -76,6 +77,7 @@ int filter_compile(struct filter *filter, const char *expression, unsigned int p
 void filter_free(struct filter *filter)
 {
 	free(filter->insns);
-	filter->insns = NULL;
-	filter->len = 0;
+	free(filter->pieces);
+	filter->insns = filter->pieces = NULL;
+	filter->len = filter->pieces_len = 0;
 }

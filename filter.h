@@ -17,6 +17,8 @@ struct output;
 struct filter {
 	struct bpf_insn *insns;   /* from malloc; NULL: every frame matches */
 	size_t len;               /* instructions */
+	struct bpf_insn *pieces;  /* the same for frames of several pieces, if asked for */
+	size_t pieces_len;
 	int column;               /* of the word that error is about, from 1; 0: none */
 	char error[200];
 };
@@ -28,10 +30,16 @@ struct filter {
  * The code is called with r1 = const struct packet * on the caller's stack and returns 0 or 1 in
  * r0. It ends with its only exit instruction, jumps forward only, does not touch r10, writes memory
  * in packet.scratch only, and leaves r6 to r9 as it found them, so that it can also stand where the
- * call stood. Returns 0, or -EINVAL with error and column filled in, or -ENOMEM.
+ * call stood.
+ *
+ * With pieces, there is code for frames in several pieces, too (xdp.frags, Linux 5.18), which are in
+ * packet.data only with their first one: it is for match_pieces(), has every byte copied by the
+ * kernel to packet.loaded, and keeps r10 alone as it found it.
+ *
+ * Returns 0, or -EINVAL with error and column filled in, or -ENOMEM.
  */
 int filter_compile(struct filter *filter, const char *expression, unsigned int protocol,
-		   unsigned int link_type);
+		   unsigned int link_type, int pieces);
 void filter_free(struct filter *filter);
 
 /* The instructions as text, a line each. */

@@ -32,14 +32,14 @@ struct jumps {
 
 static void jump(struct code *code, struct jumps *jumps, struct bpf_insn insn)
 {
-	jumps->from[jumps->n++] = code->len;
 	filter_emit(code, insn);
+	jumps->from[jumps->n++] = code->len - 1;
 }
 
 static void land(struct code *code, struct jumps *jumps)
 {
 	for (int i = 0; i < jumps->n; i++)
-		code->c->filter->insns[jumps->from[i]].off = code->len - jumps->from[i] - 1;
+		(*code->insns)[jumps->from[i]].off = code->len - jumps->from[i] - 1;
 	jumps->n = 0;
 }
 
@@ -51,6 +51,14 @@ static void store_byte(struct code *code, int reg, __u32 offset)
 /* r0 = the next header's number, r4 = this one's length byte. */
 static void next_header(struct code *code, __u32 base, struct jumps *too_far)
 {
+	if (code->pieces) {
+		filter_ask(code, BPF_REG_5, base, 2);
+		filter_append(code, FILTER_MISSING);
+		too_far->from[too_far->n++] = code->len - 1;
+		filter_take(code, BPF_REG_0, 0, 1);
+		filter_take(code, BPF_REG_4, 1, 1);
+		return;
+	}
 	filter_emit(code, BPF_MOV64_REG(BPF_REG_4, BPF_REG_5));
 	filter_emit(code, BPF_ALU64_IMM(BPF_ADD, BPF_REG_4, base + 2));
 	jump(code, too_far, BPF_JMP_REG(BPF_JGT, BPF_REG_4, BPF_REG_3, 0));
@@ -83,8 +91,8 @@ static void skip_ah(struct code *code, __u32 base, struct jumps *too_far, struct
 	next_header(code, base, too_far);
 	filter_emit(code, BPF_ALU32_IMM(BPF_ADD, BPF_REG_4, 2));
 	filter_emit(code, BPF_ALU32_IMM(BPF_LSH, BPF_REG_4, 2));
-	filter_emit(code, BPF_MOV64_REG(BPF_REG_5, BPF_REG_2));
-	filter_emit(code, BPF_ALU64_REG(BPF_ADD, BPF_REG_5, BPF_REG_4));
+	filter_emit(code, BPF_MOV64_REG(BPF_REG_5, BPF_REG_4));
+	filter_from_data(code, BPF_REG_5);
 }
 
 /* r0 = the first value, r5 = the first header behind IP's. */
@@ -98,7 +106,7 @@ static void begin(struct code *code, __u32 base, int six)
 		filter_emit(code, BPF_ALU32_IMM(BPF_AND, BPF_REG_5, 0xf));
 		filter_emit(code, BPF_ALU32_IMM(BPF_LSH, BPF_REG_5, 2));
 	}
-	filter_emit(code, BPF_ALU64_REG(BPF_ADD, BPF_REG_5, BPF_REG_2));
+	filter_from_data(code, BPF_REG_5);
 }
 
 /* Walk, and leave the values. Each is stored for all that might be missing behind it, too. */

@@ -9,6 +9,12 @@
  *
  * Which of this holds at the beginning of a test is what holds on every way to it. A field's bytes
  * are compared as they are, the constant is turned round instead, but for > and <.
+ *
+ * The same is written once more for frames in pieces, if they are asked for. There a load is a call of
+ * bpf_xdp_load_bytes, so that everything moves to the registers that a call leaves alone:
+ *
+ *	r9, r7, r6  what else is in r0, r4, r1
+ *	r8          the length of that IPv4 header alone
  */
 #include <arpa/inet.h>
 #include <stdlib.h>
@@ -20,7 +26,7 @@
 
 static const __u8 registers[2] = { BPF_REG_0, BPF_REG_4 };
 
-void filter_emit(struct code *code, struct bpf_insn insn)
+void filter_append(struct code *code, struct bpf_insn insn)
 {
 	if (code->len == code->size) {
 		size_t size = code->size ? 2 * code->size : 256;
@@ -29,9 +35,9 @@ void filter_emit(struct code *code, struct bpf_insn insn)
 
 		if (size > FILTER_MAX_INSNS)
 			filter_fail(code->c, NULL, "the filter is too long");
-		insns = realloc(code->c->filter->insns, size * sizeof(*insns));
+		insns = realloc(*code->insns, size * sizeof(*insns));
 		if (insns)
-			code->c->filter->insns = insns;
+			*code->insns = insns;
 		to = realloc(code->to, size * sizeof(*to));
 		if (to)
 			code->c->work[5] = code->to = to;
@@ -40,24 +46,45 @@ void filter_emit(struct code *code, struct bpf_insn insn)
 		code->size = size;
 	}
 	code->to[code->len] = 0;
-	code->c->filter->insns[code->len++] = insn;
+	(*code->insns)[code->len++] = insn;
 }
 
-/* A jump to a test, to MATCH or NO_MATCH; its offset is filled in at the end. */
-void filter_jump(struct code *code, struct bpf_insn insn, int to)
+/* Where a frame is in pieces: the registers that a call leaves alone. */
+static const __u8 kept[] = { BPF_REG_9, BPF_REG_6, BPF_REG_2, BPF_REG_3, BPF_REG_7, BPF_REG_8 };
+
+static struct bpf_insn renamed(struct bpf_insn insn)
 {
-	filter_emit(code, insn);
+	int class = BPF_CLASS(insn.code), op = BPF_OP(insn.code);
+	int jump = class == BPF_JMP || class == BPF_JMP32;
+	int computes = jump || class == BPF_ALU || class == BPF_ALU64;
+
+	if (!insn.code || (jump && op == BPF_JA)) /* half of a 64-bit load; no register at all */
+		return insn;
+	if (class == BPF_LDX || class == BPF_STX ||
+	    (computes && op != BPF_END && BPF_SRC(insn.code) == BPF_X))
+		insn.src_reg = kept[insn.src_reg];
+	insn.dst_reg = kept[insn.dst_reg];
+	return insn;
+}
+
+void filter_emit(struct code *code, struct bpf_insn insn)
+{
+	filter_append(code, code->pieces ? renamed(insn) : insn);
+}
+
+/* The instruction that was emitted last jumps to a test, to MATCH or NO_MATCH: its offset is filled in
+ * at the end. */
+static void leads(struct code *code, int to)
+{
 	code->to[code->len - 1] = to >= 0 ? to + 1 : to;
 	if (to < 0)
 		code->used[-2 - to] = 1;
 }
 
-/* No match unless the frame has end bytes behind pointer; reg is free. */
-void filter_check_end(struct code *code, int reg, int pointer, __u32 end)
+void filter_jump(struct code *code, struct bpf_insn insn, int to)
 {
-	filter_emit(code, BPF_MOV64_REG(reg, pointer));
-	filter_emit(code, BPF_ALU64_IMM(BPF_ADD, reg, end));
-	filter_jump(code, BPF_JMP_REG(BPF_JGT, reg, BPF_REG_3, 0), NO_MATCH);
+	filter_emit(code, insn);
+	leads(code, to);
 }
 
 static struct bpf_insn load(int size, int reg, int pointer, __u32 offset)
@@ -65,11 +92,59 @@ static struct bpf_insn load(int size, int reg, int pointer, __u32 offset)
 	return BPF_LDX_MEM(size == 1 ? BPF_B : size == 2 ? BPF_H : BPF_W, reg, pointer, offset);
 }
 
+void filter_ask(struct code *code, int index, __u32 offset, int size)
+{
+	filter_append(code, BPF_LDX_MEM(BPF_DW, BPF_REG_1, BPF_REG_6, offsetof(struct packet, ctx)));
+	if (index < 0) {
+		filter_append(code, BPF_MOV64_IMM(BPF_REG_2, offset));
+	} else {
+		filter_append(code, BPF_MOV64_REG(BPF_REG_2, kept[index]));
+		filter_append(code, BPF_ALU64_IMM(BPF_ADD, BPF_REG_2, offset));
+	}
+	filter_append(code, BPF_MOV64_REG(BPF_REG_3, BPF_REG_6));
+	filter_append(code, BPF_ALU64_IMM(BPF_ADD, BPF_REG_3, offsetof(struct packet, loaded)));
+	filter_append(code, BPF_MOV64_IMM(BPF_REG_4, size));
+	filter_append(code, BPF_EMIT_CALL(BPF_FUNC_xdp_load_bytes));
+}
+
+void filter_take(struct code *code, int reg, __u32 byte, int size)
+{
+	filter_emit(code, load(size, reg, BPF_REG_1, offsetof(struct packet, loaded) + byte));
+}
+
+/* size bytes at offset, plus what index holds, into reg, or no match. */
+static void load_piece(struct code *code, int reg, int index, __u32 offset, int size)
+{
+	filter_ask(code, index, offset, size);
+	filter_append(code, FILTER_MISSING);
+	leads(code, NO_MATCH);
+	filter_take(code, reg, 0, size);
+}
+
+/* An offset in the frame becomes what loads take: an address, but where the frame is in pieces. */
+void filter_from_data(struct code *code, int reg)
+{
+	if (!code->pieces)
+		filter_emit(code, BPF_ALU64_REG(BPF_ADD, reg, BPF_REG_2));
+}
+
+/* No match unless the frame has end bytes behind pointer; reg is free. */
+static void check_end(struct code *code, int reg, int pointer, __u32 end)
+{
+	filter_emit(code, BPF_MOV64_REG(reg, pointer));
+	filter_emit(code, BPF_ALU64_IMM(BPF_ADD, reg, end));
+	filter_jump(code, BPF_JMP_REG(BPF_JGT, reg, BPF_REG_3, 0), NO_MATCH);
+}
+
 /* size bytes at a fixed offset of the frame, as they are, into reg. */
 void filter_load_frame(struct code *code, int reg, __u32 offset, int size)
 {
+	if (code->pieces) {
+		load_piece(code, reg, -1, offset, size);
+		return;
+	}
 	if (code->now.length < offset + size) {
-		filter_check_end(code, reg, BPF_REG_2, offset + size);
+		check_end(code, reg, BPF_REG_2, offset + size);
 		code->now.length = offset + size;
 	}
 	filter_emit(code, load(size, reg, BPF_REG_2, offset));
@@ -84,15 +159,32 @@ void filter_load_transport(struct code *code, int reg, __u32 base, __u32 offset,
 		filter_load_frame(code, BPF_REG_5, base, 1);
 		filter_emit(code, BPF_ALU32_IMM(BPF_AND, BPF_REG_5, 0xf));
 		filter_emit(code, BPF_ALU32_IMM(BPF_LSH, BPF_REG_5, 2));
-		filter_emit(code, BPF_ALU64_REG(BPF_ADD, BPF_REG_5, BPF_REG_2));
+		filter_from_data(code, BPF_REG_5);
 		code->now.transport = base;
 		code->now.transport_length = 0;
 	}
+	if (code->pieces) {
+		load_piece(code, reg, BPF_REG_5, base + offset, size);
+		return;
+	}
 	if (code->now.transport_length < end) {
-		filter_check_end(code, reg, BPF_REG_5, end);
+		check_end(code, reg, BPF_REG_5, end);
 		code->now.transport_length = end;
 	}
 	filter_emit(code, load(size, reg, BPF_REG_5, base + offset));
+}
+
+/* The same, offset counted from what reg holds, which is at most 65535 - offset - size; r4 is lost. */
+void filter_load_indexed(struct code *code, int reg, __u32 offset, int size)
+{
+	if (code->pieces) {
+		load_piece(code, reg, reg, offset, size);
+		return;
+	}
+	filter_emit(code, BPF_MOV64_REG(BPF_REG_4, reg));
+	filter_from_data(code, BPF_REG_4);
+	check_end(code, reg, BPF_REG_4, offset + size);
+	filter_emit(code, load(size, reg, BPF_REG_4, offset));
 }
 
 static void load_value(struct code *code, int reg, const struct test *test)
@@ -347,27 +439,61 @@ static void emit_end(struct code *code)
 	int match = code->len, no_match;
 
 	if (code->used[0]) {
-		filter_emit(code, BPF_MOV64_IMM(BPF_REG_0, 1));
+		filter_append(code, BPF_MOV64_IMM(BPF_REG_0, 1));
 		if (code->used[1])
-			filter_emit(code, BPF_JMP_A(1));
+			filter_append(code, BPF_JMP_A(1));
 	}
 	no_match = code->len;
 	if (code->used[1])
-		filter_emit(code, BPF_MOV64_IMM(BPF_REG_0, 0));
-	filter_emit(code, BPF_EXIT_INSN());
+		filter_append(code, BPF_MOV64_IMM(BPF_REG_0, 0));
+	filter_append(code, BPF_EXIT_INSN());
 	for (size_t i = 0; i < code->len; i++) {
 		int to = code->to[i];
 
 		if (to)
-			code->c->filter->insns[i].off = (to == MATCH ? match :
-				to == NO_MATCH ? no_match : code->start[to - 1]) - (int)i - 1;
+			(*code->insns)[i].off = (to == MATCH ? match : to == NO_MATCH ? no_match :
+						 code->start[to - 1]) - (int)i - 1;
 	}
+}
+
+static void emit_beginning(struct code *code)
+{
+	int reads_frame = 0;
+
+	if (code->pieces) {
+		filter_append(code, BPF_MOV64_REG(BPF_REG_6, BPF_REG_1));
+		return;
+	}
+	for (int i = 0; i < code->norder; i++)
+		reads_frame |= code->c->tests[code->order[i]].kind != V_PACKET;
+	if (!reads_frame)
+		return;
+	filter_emit(code, BPF_LDX_MEM(BPF_DW, BPF_REG_2, BPF_REG_1, offsetof(struct packet, data)));
+	filter_emit(code, BPF_LDX_MEM(BPF_DW, BPF_REG_3, BPF_REG_1,
+				      offsetof(struct packet, data_end)));
+}
+
+/* One of the two kinds of code, from head on. Returns its length. */
+static size_t write(struct code *code, int head)
+{
+	struct state nothing = { .value = { -1, -1 }, .transport = -1, .chain = -1 };
+
+	memset(code->states, 0, code->c->ntests * sizeof(*code->states));
+	code->len = code->size = code->at = 0;
+	code->used[0] = code->used[1] = 0;
+	emit_beginning(code);
+	code->now = nothing;
+	arrive(code, head);
+	go(code, head, head == NO_MATCH ? MATCH : next_test(code));
+	while (next_test(code) >= 0)
+		emit_test(code, code->order[code->at++]);
+	emit_end(code);
+	return code->len;
 }
 
 void filter_code(struct compiler *c, int head)
 {
-	struct code code = { .c = c };
-	int reads_frame = 0;
+	struct code code = { .c = c, .insns = &c->filter->insns };
 
 	code.norder = filter_order(c, &head, &code.order);
 	if (head == MATCH)
@@ -376,19 +502,10 @@ void filter_code(struct compiler *c, int head)
 	code.start = c->work[1] = calloc(c->ntests, sizeof(*code.start));
 	if (!code.states || !code.start)
 		filter_no_memory(c);
-	for (int i = 0; i < code.norder; i++)
-		reads_frame |= c->tests[code.order[i]].kind != V_PACKET;
-	if (reads_frame) {
-		filter_emit(&code, BPF_LDX_MEM(BPF_DW, BPF_REG_2, BPF_REG_1,
-					       offsetof(struct packet, data)));
-		filter_emit(&code, BPF_LDX_MEM(BPF_DW, BPF_REG_3, BPF_REG_1,
-					       offsetof(struct packet, data_end)));
-	}
-	code.now = (struct state){ .value = { -1, -1 }, .transport = -1, .chain = -1 };
-	arrive(&code, head);
-	go(&code, head, head == NO_MATCH ? MATCH : next_test(&code));
-	while (next_test(&code) >= 0)
-		emit_test(&code, code.order[code.at++]);
-	emit_end(&code);
-	c->filter->len = code.len;
+	c->filter->len = write(&code, head);
+	if (!c->pieces)
+		return;
+	code.pieces = 1;
+	code.insns = &c->filter->pieces;
+	c->filter->pieces_len = write(&code, head);
 }

@@ -21,7 +21,9 @@ struct state {
 
 struct code {
 	struct compiler *c;
-	size_t len, size;       /* of c->filter->insns */
+	int pieces;             /* the frame is in several pieces: see filter_code.c */
+	struct bpf_insn **insns; /* of c->filter */
+	size_t len, size;       /* of them */
 	int *to;                /* of each instruction: where it jumps; test + 1, MATCH, 0: not */
 	int *start;             /* of each test: its first instruction */
 	struct state *states;   /* of each test, at its beginning */
@@ -31,10 +33,18 @@ struct code {
 };
 
 void filter_emit(struct code *code, struct bpf_insn insn);
+void filter_append(struct code *code, struct bpf_insn insn); /* registers as they are */
 void filter_jump(struct code *code, struct bpf_insn insn, int to);
-void filter_check_end(struct code *code, int reg, int pointer, __u32 end);
+void filter_from_data(struct code *code, int reg);
 void filter_load_frame(struct code *code, int reg, __u32 offset, int size);
 void filter_load_transport(struct code *code, int reg, __u32 base, __u32 offset, int size);
+void filter_load_indexed(struct code *code, int reg, __u32 offset, int size);
+
+/* A frame in pieces: have the kernel copy size bytes at offset, plus what index (-1: nothing) holds;
+ * the instruction with which to jump where they are not there; and some of them into reg. */
+void filter_ask(struct code *code, int index, __u32 offset, int size);
+#define FILTER_MISSING BPF_JMP_IMM(BPF_JNE, BPF_REG_0, 0, 0)
+void filter_take(struct code *code, int reg, __u32 byte, int size);
 
 /* filter_eval.c: an arithmetic expression into r0, with scratch[depth] and up free; r4 is lost. */
 void filter_evaluate(struct code *code, int node, int depth);

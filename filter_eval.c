@@ -26,13 +26,7 @@ static void load_indexed(struct code *code, const struct arith *arith)
 		filter_emit(code, BPF_ALU32_REG(BPF_ADD, BPF_REG_0, BPF_REG_4));
 	}
 	filter_jump(code, BPF_JMP_IMM(BPF_JGT, BPF_REG_0, OFFSET_MAX - end, 0), NO_MATCH);
-	filter_emit(code, BPF_MOV64_REG(BPF_REG_4, BPF_REG_2));
-	filter_emit(code, BPF_ALU64_REG(BPF_ADD, BPF_REG_4, BPF_REG_0));
-	filter_emit(code, BPF_MOV64_REG(BPF_REG_0, BPF_REG_4));
-	filter_emit(code, BPF_ALU64_IMM(BPF_ADD, BPF_REG_0, end));
-	filter_jump(code, BPF_JMP_REG(BPF_JGT, BPF_REG_0, BPF_REG_3, 0), NO_MATCH);
-	filter_emit(code, BPF_LDX_MEM(arith->size == 1 ? BPF_B : arith->size == 2 ? BPF_H : BPF_W,
-				      BPF_REG_0, BPF_REG_4, arith->base));
+	filter_load_indexed(code, BPF_REG_0, arith->base, arith->size);
 }
 
 static void load(struct code *code, const struct arith *arith, int depth)

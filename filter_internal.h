@@ -96,6 +96,7 @@ enum link { L_ETHERNET, L_PPP, L_IP, L_UNKNOWN };
 struct compiler {
 	jmp_buf failed;          /* where every step goes that fails; filter.c releases all */
 	struct filter *filter;
+	int pieces;              /* code for frames in several pieces is wanted, too */
 	int err;                 /* -EINVAL, -ENOMEM */
 	const char *text;
 	struct token *tokens, *token;
@@ -202,7 +203,7 @@ int filter_llc(struct compiler *c, const struct token *token, const struct token
 int filter_order(struct compiler *c, int *head, int **order);
 int filter_same_value(const struct test *a, const struct test *b);
 
-/* filter_code.c: the tests from head on made into c->filter's instructions. */
+/* filter_code.c: the tests from head on made into c->filter's instructions, of both kinds. */
 void filter_code(struct compiler *c, int head);
 
 #endif

@@ -10,7 +10,7 @@
 #include <stddef.h>
 
 /* Changes whenever a record below does; --object refuses an object that has another one. */
-#define XGUARD_ABI 0x78670005u
+#define XGUARD_ABI 0x78670006u
 
 /*
  * Which fields a key has. The same bits say which fields make a flow (config.by), what a frame
@@ -130,14 +130,17 @@ struct packet {
 	struct flow_key key;   /* every field that was found, whatever config.by says; no masks */
 #ifdef __bpf__
 	void *data;            /* the frame's first byte, Ethernet header and tags included */
-	void *data_end;
+	void *data_end;        /* of its first piece */
+	void *ctx;             /* where config.frags says so: match_pieces() asks the kernel for bytes */
 #else
 	__u64 data;
 	__u64 data_end;
+	__u64 ctx;
 #endif
 	__u32 length;          /* bytes of the frame, without FCS, fragments included */
 	__u32 reserved;
-	__u64 scratch[16];     /* match() may write here */
+	__u64 loaded;          /* match_pieces() has the kernel write here */
+	__u64 scratch[16];     /* match() and match_pieces() may write here */
 };
 
 #define PACKET_ASSERT(type, member, offset) \
@@ -163,10 +166,12 @@ _Static_assert(sizeof(struct config) == 176, "config");
 PACKET_ASSERT(config, multiplier, 64);
 PACKET_ASSERT(config, mask, 112);
 PACKET_ASSERT(config, format, 144);
-_Static_assert(sizeof(struct packet) == 200, "packet");
+_Static_assert(sizeof(struct packet) == 216, "packet");
 PACKET_ASSERT(packet, data, 48);
 PACKET_ASSERT(packet, data_end, 56);
-PACKET_ASSERT(packet, length, 64);
-PACKET_ASSERT(packet, scratch, 72);
+PACKET_ASSERT(packet, ctx, 64);
+PACKET_ASSERT(packet, length, 72);
+PACKET_ASSERT(packet, loaded, 80);
+PACKET_ASSERT(packet, scratch, 88);
 
 #endif

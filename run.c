@@ -213,7 +213,8 @@ static int load_link(struct run *run, size_t i, struct failure *failure)
 	config->link = i;
 	config->link_type = link_type(&link->info);
 	config->frags = link->info.mtu > MTU_OF_A_PAGE;
-	err = filter_compile(&filter, run->options.filter, run->options.protocol, config->link_type);
+	err = filter_compile(&filter, run->options.filter, run->options.protocol, config->link_type,
+			     config->frags);
 	if (err)
 		return fail(failure, 0, "%s: filter", link->info.name),
 		       fail_reason(failure, "%s", filter.error);
@@ -222,6 +223,8 @@ static int load_link(struct run *run, size_t i, struct failure *failure)
 			!config->kernel_trace;
 	program.filter = filter.insns;
 	program.filter_len = filter.len;
+	program.pieces = filter.pieces;
+	program.pieces_len = filter.pieces_len;
 	link->program = bpf_load_program(&program, &run->maps, config, failure);
 	filter_free(&filter);
 	return link->program < 0 ? link->program : 0;

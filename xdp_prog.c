@@ -60,6 +60,25 @@ __attribute__((noinline, weak)) int match(const struct packet *packet)
 	return packet->length != 0;
 }
 
+/* The same for a frame in pieces, called by call_match_pieces() only. */
+__attribute__((noinline, weak, used)) int match_pieces(const struct packet *packet);
+__attribute__((noinline, weak, used)) int match_pieces(const struct packet *packet)
+{
+	return packet->length != 0;
+}
+
+/* Not called as a function is: the loader may put what is called in place of the call, and it keeps
+ * no register. */
+INLINE int call_match_pieces(const struct packet *packet)
+{
+	register const struct packet *argument asm("r1") = packet;
+	register long matches asm("r0");
+
+	asm volatile("call match_pieces" : "=r"(matches), "+r"(argument) : :
+		     "r2", "r3", "r4", "r5", "r6", "r7", "r8", "r9", "memory");
+	return matches;
+}
+
 /*
  * Where the frame is, asked of the kernel anew. Pointers kept from before would be known to be good
  * for so and so many bytes, and the verifier would go through what follows once for each number.
@@ -82,6 +101,10 @@ INLINE int filter(struct packet *p, struct xdp_md *ctx, __u64 length)
 #pragma unroll
 	for (unsigned int i = 0; i < sizeof(p->scratch) / sizeof(p->scratch[0]); i++)
 		p->scratch[i] = 0;
+	if (CONFIG(frags) && length != (__u64)(p->data_end - p->data)) {
+		p->ctx = ctx;
+		return call_match_pieces(p);
+	}
 	return match(p);
 }
 

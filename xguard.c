@@ -259,7 +259,7 @@ static int act(struct run *run)
 static int compile(const struct options *options, struct filter *filter)
 {
 	struct failure failure;
-	int err = filter_compile(filter, options->filter, options->protocol, LINK_ETHERNET);
+	int err = filter_compile(filter, options->filter, options->protocol, LINK_ETHERNET, 0);
 
 	if (!err)
 		return 0;

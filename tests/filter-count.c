@@ -106,6 +106,7 @@ static int load(const struct filter *filter, struct failure *failure)
 	struct bpf_program program = {
 		.object = xdp_object, .size = xdp_object_end - xdp_object,
 		.name = "built-in object", .filter = filter->insns, .filter_len = filter->len,
+		.pieces = filter->pieces, .pieces_len = filter->pieces_len,
 	};
 
 	return bpf_load_program(&program, &maps, &config, failure);
@@ -154,7 +155,7 @@ static void try(const char *expression, char mode)
 	__u64 start = now_us(), compiled, loaded;
 	int prog;
 
-	if (filter_compile(&filter, expression, 0, link_type)) {
+	if (filter_compile(&filter, expression, 0, link_type, 1)) {
 		printf("refused\t%d: %s\n", filter.column, filter.error);
 		return;
 	}

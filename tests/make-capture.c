@@ -3,13 +3,15 @@
  * A pcap file of Ethernet frames of every kind that filters and the decoder know, on standard
  * output; the same at every run.
  *
- *	make-capture > FILE
+ *	make-capture [SIZE] > FILE
  *
  * Every protocol in every encapsulation, some with options, extension headers and fragments; one of
  * each kind cut short after every byte; headers that lie about their lengths; random bytes; jumbo
- * frames. No frame is shorter than an Ethernet header: no driver hands such a one to XDP.
+ * frames. No frame is shorter than an Ethernet header: no driver hands such a one to XDP. With SIZE
+ * random bytes make each frame at least so long.
  */
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <linux/types.h>
 
@@ -18,6 +20,7 @@
 static __u8 frame[FRAME_MAX + 64];
 static size_t len;
 static unsigned int nframes;
+static size_t least;
 static __u64 state = 0x9e3779b97f4a7c15;
 
 /* xorshift64*: below n. */
@@ -65,11 +68,15 @@ static void write32(__u32 value)
 
 static void write_frame(size_t n)
 {
+	size_t all = n < least ? least : n;
+
 	write32(1700000000 + nframes / 1000);
 	write32(nframes % 1000 * 1000);
-	write32(n);
-	write32(n);
+	write32(all);
+	write32(all);
 	fwrite(frame, 1, n, stdout);
+	while (n++ < all)
+		putchar(pick(256));
 	nframes++;
 }
 
@@ -580,10 +587,11 @@ static void write_odd(void)
 		}
 }
 
-int main(void)
+int main(int argc, char **argv)
 {
 	static const __u16 version[] = { 2, 4 };
 
+	least = argc > 1 ? strtoul(argv[1], NULL, 10) : 0;
 	write32(0xa1b2c3d4);
 	fwrite(version, sizeof(version), 1, stdout);
 	write32(0);

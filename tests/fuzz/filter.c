@@ -30,33 +30,39 @@ static void broken(const char *what, const char *text, size_t at)
 	abort();
 }
 
-static void check_insn(const struct filter *filter, size_t i, const char *text)
+/* Of code for frames in one piece, or in several. */
+static void check_insn(const struct bpf_insn *insns, size_t len, int pieces, size_t i,
+		       const char *text)
 {
-	const struct bpf_insn *insn = &filter->insns[i];
+	const struct bpf_insn *insn = &insns[i];
 	int class = BPF_CLASS(insn->code), exit = insn->code == (BPF_JMP | BPF_EXIT);
+	int highest = pieces ? BPF_REG_9 : BPF_REG_5, packet = pieces ? BPF_REG_6 : BPF_REG_1;
 
-	if (insn->dst_reg > 5 || insn->src_reg > 5)
+	if (insn->dst_reg > highest || insn->src_reg > highest)
 		broken("a register that is not the filter's", text, i);
 	if ((class == BPF_JMP || class == BPF_JMP32) && !exit &&
-	    (insn->off < 0 || i + 1 + insn->off >= filter->len))
+	    (insn->off < 0 || i + 1 + insn->off >= len))
 		broken("a jump backwards or out of the code", text, i);
-	if (exit != (i == filter->len - 1))
+	if (exit != (i == len - 1))
 		broken("an exit too many, or none at the end", text, i);
 	if (class == BPF_ST || (class == BPF_STX &&
-	    (insn->dst_reg != 1 || insn->off < (int)offsetof(struct packet, scratch) ||
+	    (insn->dst_reg != packet || insn->off < (int)offsetof(struct packet, scratch) ||
 	     insn->off + (BPF_SIZE(insn->code) == BPF_DW ? 8 : 1) > (int)sizeof(struct packet))))
 		broken("a store outside of scratch", text, i);
 }
 
 /* An XDP program that lays out struct packet as xdp_prog.c does, and calls the filter. */
-static void load(const struct filter *filter, const char *text)
+static void load(const struct bpf_insn *code, size_t len, __u32 flags, const char *text)
 {
 	enum { PACKET = -256, ZEROED = sizeof(struct packet) / 8 };
-	struct bpf_insn insns[ZEROED + 16], *all;
-	struct bpf_prog_spec spec = { .name = "fuzz", .type = BPF_PROG_TYPE_XDP, .license = "GPL" };
+	struct bpf_insn insns[ZEROED + 20], *all;
+	struct bpf_prog_spec spec = {
+		.name = "fuzz", .type = BPF_PROG_TYPE_XDP, .license = "GPL", .flags = flags,
+	};
 	size_t n = 0;
 	int fd = -EAGAIN;
 
+	insns[n++] = BPF_MOV64_REG(BPF_REG_6, BPF_REG_1);
 	insns[n++] = BPF_LDX_MEM(BPF_W, BPF_REG_2, BPF_REG_1, 0);
 	insns[n++] = BPF_LDX_MEM(BPF_W, BPF_REG_3, BPF_REG_1, 4);
 	for (int i = 0; i < ZEROED; i++)
@@ -65,6 +71,8 @@ static void load(const struct filter *filter, const char *text)
 				 PACKET + (int)offsetof(struct packet, data));
 	insns[n++] = BPF_STX_MEM(BPF_DW, BPF_REG_10, BPF_REG_3,
 				 PACKET + (int)offsetof(struct packet, data_end));
+	insns[n++] = BPF_STX_MEM(BPF_DW, BPF_REG_10, BPF_REG_6,
+				 PACKET + (int)offsetof(struct packet, ctx));
 	insns[n++] = BPF_ALU64_REG(BPF_SUB, BPF_REG_3, BPF_REG_2);
 	insns[n++] = BPF_STX_MEM(BPF_W, BPF_REG_10, BPF_REG_3,
 				 PACKET + (int)offsetof(struct packet, length));
@@ -72,15 +80,15 @@ static void load(const struct filter *filter, const char *text)
 	insns[n++] = BPF_ALU64_IMM(BPF_ADD, BPF_REG_1, PACKET);
 	insns[n++] = BPF_RAW_INSN(BPF_JMP | BPF_CALL, 0, BPF_PSEUDO_CALL, 0, 1);
 	insns[n++] = BPF_EXIT_INSN();
-	all = malloc((n + filter->len) * sizeof(*all));
+	all = malloc((n + len) * sizeof(*all));
 	memcpy(all, insns, n * sizeof(*all));
-	memcpy(all + n, filter->insns, filter->len * sizeof(*all));
+	memcpy(all + n, code, len * sizeof(*all));
 	spec.insns = all;
-	spec.len = n + filter->len;
+	spec.len = n + len;
 	for (int tries = 0; fd == -EAGAIN && tries < 9; tries++)
 		fd = bpf_prog_load(&spec);
 	if (fd < 0)
-		broken(strerror(-fd), text, filter->len);
+		broken(strerror(-fd), text, len);
 	close(fd);
 	free(all);
 }
@@ -97,14 +105,18 @@ int LLVMFuzzerTestOneInput(const __u8 *data, size_t size)
 	text = malloc(size);
 	memcpy(text, data + 1, size - 1);
 	text[size - 1] = '\0';
-	err = filter_compile(&filter, text, protocols[data[0] % 6], data[0] / 6 % 3);
+	err = filter_compile(&filter, text, protocols[data[0] % 6], data[0] / 6 % 3, 1);
 	if (err && (filter.insns || !filter.error[0] || filter.column < 0 ||
 		    (size_t)filter.column > size))
 		broken("no message, or one that points nowhere", text, 0);
 	for (size_t i = 0; i < filter.len; i++)
-		check_insn(&filter, i, text);
-	if (filter.len && getenv("FUZZ_LOAD"))
-		load(&filter, text);
+		check_insn(filter.insns, filter.len, 0, i, text);
+	for (size_t i = 0; i < filter.pieces_len; i++)
+		check_insn(filter.pieces, filter.pieces_len, 1, i, text);
+	if (filter.len && getenv("FUZZ_LOAD")) {
+		load(filter.insns, filter.len, 0, text);
+		load(filter.pieces, filter.pieces_len, BPF_F_XDP_HAS_FRAGS, text);
+	}
 	filter_free(&filter);
 	free(text);
 	return 0;

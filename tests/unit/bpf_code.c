@@ -4,6 +4,7 @@
 
 #include "../../bpf_elf.c"
 #include "../../bpf_code.c"
+#include "../../bpf_place.c"
 #include "../../failure.c"
 #include "elf_image.h"
 #include "tap.h"
@@ -120,7 +121,7 @@ static void test_inline(void)
 	const struct bpf_program program = { .filter = body, .filter_len = 3 };
 	struct bpf_code code = {
 		.insns = insns, .len = 8, .program = &program, .nfunctions = 2,
-		.functions = { { .len = 5 }, { .len = 3, .to = 5, .replaced = 1 } },
+		.functions = { { .len = 5 }, { .len = 3, .to = 5, .filter = body } },
 	};
 
 	memcpy(insns + 5, body, sizeof(body));
@@ -128,6 +129,59 @@ static void test_inline(void)
 	is_code(&code, wanted, sizeof(wanted) / sizeof(wanted[0]), "the filter where its call stood");
 	inline_filter(&code);
 	is_code(&code, wanted, sizeof(wanted) / sizeof(wanted[0]), "there is no other call");
+}
+
+/* Each kind of filter stands in for its function, and no frame is in pieces where none may be. */
+static void test_replace(void)
+{
+	const struct bpf_insn pieces[] = { BPF_MOV64_IMM(BPF_REG_0, 5), BPF_EXIT_INSN() };
+	struct bpf_program program = { .pieces = pieces, .pieces_len = 2 };
+	struct bpf_code code = { .program = &program, .frags = 1 };
+	struct code_function function = { .len = 7 };
+
+	replace(&code, "match", &function);
+	replace(&code, "match_pieces", &function);
+	ok(!function.filter && function.len == 7, "no filter: the functions stay");
+	program.filter = filter;
+	program.filter_len = 2;
+	replace(&code, "other", &function);
+	ok(!function.filter && function.len == 7, "another function stays");
+	replace(&code, "match", &function);
+	ok(function.filter == filter && function.len == 2, "match()");
+	replace(&code, "match_pieces", &function);
+	ok(function.filter == pieces && function.len == 2, "match_pieces()");
+	code.frags = 0;
+	replace(&code, "match_pieces", &function);
+	ok(function.filter == never, "match_pieces() where no frame is in pieces");
+}
+
+/* Two calls, the functions in the other order; and a call that is not of the filter. */
+static void test_inline_both(void)
+{
+	const struct bpf_insn first[] = { BPF_MOV64_IMM(BPF_REG_0, 1), BPF_EXIT_INSN() };
+	const struct bpf_insn second[] = {
+		BPF_MOV64_IMM(BPF_REG_6, 2), BPF_MOV64_IMM(BPF_REG_0, 2), BPF_EXIT_INSN(),
+	};
+	const struct bpf_insn wanted[] = {
+		BPF_JMP_IMM(BPF_JEQ, BPF_REG_1, 0, 2), BPF_MOV64_IMM(BPF_REG_0, 1), BPF_JMP_A(2),
+		BPF_MOV64_IMM(BPF_REG_6, 2), BPF_MOV64_IMM(BPF_REG_0, 2), BPF_EXIT_INSN(),
+	};
+	struct bpf_insn insns[16] = {
+		BPF_JMP_IMM(BPF_JEQ, BPF_REG_1, 0, 2), BPF_CALL_REL(6), BPF_JMP_A(1),
+		BPF_CALL_REL(1), BPF_EXIT_INSN(),
+	};
+	struct bpf_code code = {
+		.insns = insns, .len = 10, .nfunctions = 3,
+		.functions = { { .len = 5 }, { .len = 3, .to = 5, .filter = second },
+			       { .len = 2, .to = 8, .filter = first } },
+	};
+
+	code.functions[1].filter = NULL;
+	inline_filter(&code);
+	is_number(code.len, 10, "where another function is called, too, all calls stay");
+	code.functions[1].filter = second;
+	inline_filter(&code);
+	is_code(&code, wanted, sizeof(wanted) / sizeof(wanted[0]), "both kinds where their calls stood");
 }
 
 /* A global function has a symbol of its own; a static one is told by its section and the call. */
@@ -324,6 +378,8 @@ int main(void)
 	test_whole();
 	test_filter();
 	test_inline();
+	test_inline_both();
+	test_replace();
 	test_static_callee();
 	test_fold();
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)

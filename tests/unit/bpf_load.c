@@ -2,6 +2,7 @@
 /* Loading against a kernel of the test's own making: flags it does not know, logs, signals. */
 #include "../../bpf_elf.c"
 #include "../../bpf_code.c"
+#include "../../bpf_place.c"
 #include "../../bpf_load.c"
 #include "../../failure.c"
 #include "elf_image.h"
@@ -94,7 +95,7 @@ int load_advice(struct failure *failure, const char *log)
 static int load(int frags, struct failure *failure)
 {
 	static struct image image;
-	const struct bpf_program program = { &image, sizeof(image), "file.o", NULL, 0 };
+	const struct bpf_program program = { .object = &image, .size = sizeof(image), .name = "file.o" };
 	const struct bpf_maps maps = { .cache = 1, .flows = 1, .links = 1 };
 	const struct config config = { .ifindex = 5, .frags = frags };
 	int fd;

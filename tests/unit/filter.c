@@ -56,6 +56,18 @@ static struct frame frame(const char *hex, size_t len)
 #define PPPOE   MACS "8864 11000007 001e 0021 4500001c 00000000 40110000 " IP_TO "00350400 00080000"
 #define STP     MACS "0026 424203 0000000000"
 
+/* A call of bpf_xdp_load_bytes: r1 is a struct frame here. Registers 1 to 5 are lost. */
+static __u64 load_bytes(__u64 r[11])
+{
+	const struct frame *frame = (void *)(uintptr_t)r[1];
+	int there = r[2] <= 0xffff && r[2] + r[4] <= frame->len;
+
+	if (there)
+		memcpy((void *)(uintptr_t)r[3], frame->bytes + r[2], r[4]);
+	memset(r + 1, 0xee, 5 * sizeof(*r));
+	return there ? 0 : (__u64)-EINVAL;
+}
+
 /* What runs a filter: its registers, and a count of loads and of instructions. */
 struct machine {
 	__u64 r[11];
@@ -150,10 +162,10 @@ static __u64 big_endian(__u64 value, int bits)
 	return bits == 16 ? htons(value) : htonl(value);
 }
 
-static int interpret(const struct filter *filter, struct machine *m, const struct packet *packet)
+static int interpret(const struct bpf_insn *insns, struct machine *m, const struct packet *packet)
 {
 	m->r[1] = (uintptr_t)packet;
-	for (const struct bpf_insn *i = filter->insns;; i++) {
+	for (const struct bpf_insn *i = insns;; i++) {
 		int class = BPF_CLASS(i->code), op = BPF_OP(i->code);
 		int wide = class == BPF_ALU64 || class == BPF_JMP;
 		__u64 *dst = &m->r[i->dst_reg], a = *dst;
@@ -166,7 +178,9 @@ static int interpret(const struct filter *filter, struct machine *m, const struc
 		}
 		if (i->code == (BPF_JMP | BPF_EXIT))
 			return m->r[0];
-		if (class == BPF_JMP || class == BPF_JMP32)
+		if (i->code == (BPF_JMP | BPF_CALL))
+			m->r[0] = load_bytes(m->r);
+		else if (class == BPF_JMP || class == BPF_JMP32)
 			i += holds(op, a, b) ? i->off : 0;
 		else if (class == BPF_LDX)
 			*dst = load(m, m->r[i->src_reg] + i->off, BPF_SIZE(i->code));
@@ -181,7 +195,19 @@ static int interpret(const struct filter *filter, struct machine *m, const struc
 	}
 }
 
-/* 1: the frame matches, 0: it does not, -1: the filter is refused. */
+/* The same of a frame in pieces, of which the first one has nothing. */
+static int in_pieces(const struct filter *filter, const struct packet *packet,
+		     const struct frame *frame)
+{
+	struct packet pieces = *packet;
+	struct machine m = { .steps = 0 };
+
+	pieces.data = pieces.data_end = 0;
+	pieces.ctx = (uintptr_t)frame;
+	return interpret(filter->pieces, &m, &pieces);
+}
+
+/* 1: the frame matches, 0: it does not, -1: the filter is refused, -2: it depends on its pieces. */
 static int run(struct machine *m, const char *expression, unsigned int protocol, unsigned int link,
 	       const struct frame *frame, __u8 decoded)
 {
@@ -191,7 +217,7 @@ static int run(struct machine *m, const char *expression, unsigned int protocol,
 	int result = 1;
 
 	memset(m, 0, sizeof(*m));
-	if (filter_compile(&filter, expression, protocol, link))
+	if (filter_compile(&filter, expression, protocol, link, 1))
 		return -1;
 	copy = malloc(frame->len);
 	memcpy(copy, frame->bytes, frame->len);
@@ -200,7 +226,9 @@ static int run(struct machine *m, const char *expression, unsigned int protocol,
 	packet.key.protocol = decoded;
 	packet.key.present = decoded ? FIELD_PROTOCOL : 0;
 	if (filter.insns)
-		result = interpret(&filter, m, &packet);
+		result = interpret(filter.insns, m, &packet);
+	if (filter.insns && in_pieces(&filter, &packet, frame) != result)
+		result = -2;
 	free(copy);
 	filter_free(&filter);
 	return result;
@@ -349,7 +377,7 @@ static void test_refusals(void)
 
 	for (size_t i = 0; i < sizeof(refusals) / sizeof(*refusals); i++) {
 		struct filter filter;
-		int err = filter_compile(&filter, refusals[i].expression, 0, LINK_ETHERNET);
+		int err = filter_compile(&filter, refusals[i].expression, 0, LINK_ETHERNET, 1);
 
 		if (!ok(err == -EINVAL && filter.column == refusals[i].column &&
 			strstr(filter.error, refusals[i].says) && !filter.insns,
@@ -402,6 +430,8 @@ static void test_links(void)
 /* filter.h's promises about the code. */
 static int keeps_promises(const struct filter *filter)
 {
+	if (filter->pieces)
+		return 0;
 	for (size_t i = 0; i < filter->len; i++) {
 		const struct bpf_insn *insn = &filter->insns[i];
 		int class = BPF_CLASS(insn->code), exit = insn->code == (BPF_JMP | BPF_EXIT);
@@ -429,7 +459,7 @@ static void test_code(void)
 
 	for (size_t i = 0; i < sizeof(filters) / sizeof(*filters); i++) {
 		struct filter filter;
-		int err = filter_compile(&filter, filters[i], 0, LINK_ETHERNET);
+		int err = filter_compile(&filter, filters[i], 0, LINK_ETHERNET, 0);
 
 		ok(!err && keeps_promises(&filter), "%s: one exit, forward jumps", filters[i]);
 		filter_free(&filter);
@@ -466,7 +496,7 @@ static void test_long(void)
 
 	for (size_t i = 0; i < sizeof(formats) / sizeof(*formats); i++) {
 		char *text = repeat(formats[i], i & 1 ? " and " : " or ", 200);
-		int err = filter_compile(&filter, text, 0, LINK_ETHERNET);
+		int err = filter_compile(&filter, text, 0, LINK_ETHERNET, 0);
 
 		ok(!err && keeps_promises(&filter) && filter.len < 10000,
 		   "200 times %s: %zu instructions", formats[i], filter.len);
@@ -475,7 +505,7 @@ static void test_long(void)
 	}
 	for (int n = 100; n <= 10000; n *= 10) {
 		char *text = repeat("(ip[%d] = ip[8] or ip6 protochain 7)", " and ", n);
-		int err = filter_compile(&filter, text, 0, LINK_ETHERNET);
+		int err = filter_compile(&filter, text, 0, LINK_ETHERNET, 0);
 
 		ok(err ? err == -EINVAL && strstr(filter.error, "too long") != NULL :
 			 keeps_promises(&filter), "%d long ones: compiled, or too long", n);

@@ -1,0 +1,176 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* Which functions of an object are loaded, where they stand, and what the filter takes the place of. */
+#include <elf.h>
+#include <string.h>
+
+#include "bpf_code.h"
+#include "bpf_insn.h"
+#include "failure.h"
+
+/* Calls of the filter that can be taken out: one of each of its two kinds. */
+#define CALLS_MAX 2
+
+/* The answer where the filter is never asked: of a frame in pieces where none is to be expected. */
+static const struct bpf_insn never[] = { BPF_MOV64_IMM(BPF_REG_0, 0), BPF_EXIT_INSN() };
+
+/* The filter's two kinds stand in place of these functions. */
+static void replace(const struct bpf_code *code, const char *name, struct code_function *function)
+{
+	const struct bpf_program *program = code->program;
+
+	if (!program->filter)
+		return;
+	if (!strcmp(name, "match")) {
+		function->filter = program->filter;
+		function->len = program->filter_len;
+	} else if (!strcmp(name, "match_pieces")) {
+		int asked = code->frags && program->pieces;
+
+		function->filter = asked ? program->pieces : never;
+		function->len = asked ? program->pieces_len : sizeof(never) / sizeof(never[0]);
+	}
+}
+
+/* Append the function that begins at an instruction of code->flat, unless it is there already.
+ * Returns where it stands in code->insns, or a negative value. */
+static long place(struct bpf_code *code, size_t from)
+{
+	int in_text = from >= code->entry_len;
+	__u64 value = (from - (in_text ? code->entry_len : 0)) * sizeof(struct bpf_insn);
+	const struct bpf_insn *source = code->flat + from;
+	struct code_function *function = &code->functions[code->nfunctions];
+	struct bpf_elf_symbol symbol;
+
+	for (unsigned int i = 0; i < code->nfunctions; i++)
+		if (code->functions[i].from == from)
+			return code->functions[i].to;
+	if (!bpf_elf_find_symbol(&code->elf, in_text ? code->text_section : code->entry_section,
+				 STT_FUNC, NULL, value, &symbol) ||
+	    !symbol.size || symbol.size % sizeof(*source))
+		return refuse(code, "no function begins at instruction %llu of `%s`",
+			      (unsigned long long)value / sizeof(*source),
+			      in_text ? ".text" : "xdp");
+	if (code->nfunctions == CODE_FUNCTIONS_MAX)
+		return refuse(code, "more than %u functions", CODE_FUNCTIONS_MAX);
+	*function = (struct code_function){ from, symbol.size / sizeof(*source), code->len, NULL };
+	if (in_text)
+		replace(code, symbol.name, function);
+	if (function->len > code->room - code->len)
+		return refuse(code, "functions that overlap");
+	memcpy(code->insns + code->len, function->filter ? function->filter : source,
+	       function->len * sizeof(*source));
+	code->len += function->len;
+	code->nfunctions++;
+	return function->to;
+}
+
+static int is_call(const struct bpf_insn *insn)
+{
+	return insn->code == (BPF_JMP | BPF_CALL) && insn->src_reg == BPF_PSEUDO_CALL;
+}
+
+/* Every call of one function gets its new distance, and the functions that it calls a place. */
+static int place_callees(struct bpf_code *code, const struct code_function *function)
+{
+	for (size_t i = 0; i < function->len; i++) {
+		struct bpf_insn *insn = &code->insns[function->to + i];
+		__s64 target = (__s64)(function->from + i + 1) + insn->imm;
+		long to;
+
+		if (!is_call(insn))
+			continue;
+		if (target < 0 || target >= (__s64)code->flat_len)
+			return refuse(code, "a call leaves the code");
+		to = place(code, target);
+		if (to < 0)
+			return to;
+		insn->imm = to - (long)(function->to + i + 1);
+	}
+	return 0;
+}
+
+static int is_jump(const struct bpf_insn *insn)
+{
+	return (BPF_CLASS(insn->code) == BPF_JMP || BPF_CLASS(insn->code) == BPF_JMP32) &&
+	       BPF_OP(insn->code) != BPF_CALL && BPF_OP(insn->code) != BPF_EXIT;
+}
+
+/* A call of the filter that the program makes. */
+struct call {
+	size_t at;
+	const struct code_function *function;
+};
+
+/* All calls of the program, if they are of the filter. Returns how many; 0: they stay calls. */
+static int filter_calls(const struct bpf_code *code, struct call calls[CALLS_MAX])
+{
+	size_t len = code->functions[0].len;
+	int n = 0;
+
+	for (size_t i = 0; i < code->functions[0].len; i++) {
+		const struct code_function *function = code->functions;
+
+		if (!is_call(&code->insns[i]))
+			continue;
+		while (function->to != i + 1 + code->insns[i].imm)
+			function++;
+		if (!function->filter || n == CALLS_MAX)
+			return 0;
+		calls[n++] = (struct call){ i, function };
+		len += function->len;
+	}
+	return len > INT16_MAX ? 0 : n;
+}
+
+/* Put the filter where a call of it stands: it ends with its only exit, which is left out. */
+static void put_in_place(struct bpf_code *code, const struct call *call)
+{
+	struct bpf_insn *insns = code->insns;
+	size_t at = call->at, body = call->function->len - 1;
+	size_t len = code->functions[0].len;
+
+	for (size_t i = 0; i < len; i++) {
+		size_t target = i + 1 + insns[i].off;
+
+		if (!is_jump(&insns[i]))
+			continue;
+		if (i < at && target > at)
+			insns[i].off += body - 1;
+		else if (i > at && target <= at)
+			insns[i].off -= body - 1;
+	}
+	memmove(insns + at + body, insns + at + 1, (len - at - 1) * sizeof(*insns));
+	memcpy(insns + at, call->function->filter, body * sizeof(*insns));
+	code->functions[0].len = len + body - 1;
+}
+
+/*
+ * Put the filter where its calls stand: it takes r1, leaves its answer in r0, and changes no register
+ * of which the program expects otherwise. Where a jump of the program would become too long the calls
+ * stay.
+ */
+static void inline_filter(struct bpf_code *code)
+{
+	struct call calls[CALLS_MAX];
+	int n = filter_calls(code, calls);
+
+	if (!n)
+		return;
+	while (n)
+		put_in_place(code, &calls[--n]);
+	code->len = code->functions[0].len;
+	code->nfunctions = 1;
+}
+
+/* The program first, then what it calls; the kernel refuses functions that nobody calls. */
+int bpf_code_place(struct bpf_code *code)
+{
+	long err = place(code, 0);
+
+	for (unsigned int i = 0; err >= 0 && i < code->nfunctions; i++)
+		if (!code->functions[i].filter)
+			err = place_callees(code, &code->functions[i]);
+	if (err >= 0 && code->plain)
+		inline_filter(code);
+	return err < 0 ? err : 0;
+}
