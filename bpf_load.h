@@ -80,7 +80,7 @@ struct bpf_program {
 
 /*
  * Load the program for one link: config (cpus, slot_bits and multipliers included) becomes the
- * frozen .rodata, filter and pieces the bodies of match() and match_pieces(). Where config->frags is 1,
+ * frozen .rodata, filter and pieces the bodies of match() and match_pieces(). Where config->frags is not 0,
  * the program is loaded with BPF_F_XDP_HAS_FRAGS; a kernel that does not know it (before 5.18) gets it
  * without, and config.frags 0. Returns the program's file descriptor, CLOEXEC, or -errno with failure filled in; a rejection
  * by the verifier has its last lines in failure->reason.

@@ -20,6 +20,25 @@ static void set_link(struct compiler *c, unsigned int link_type)
 	}
 }
 
+/* From so many addresses and numbers on it takes less to load, not to run, if they are fields. */
+#define LONG 32
+
+static void measure(struct compiler *c)
+{
+	int ip = 0, ip6 = 0, ports = 0, others = 0;
+
+	for (const struct token *token = c->tokens; token->type != T_END; token++) {
+		ip += token->type == T_IPV4;
+		ip6 += token->type == T_IPV6;
+		ports += token->type == T_PORT || token->type == T_PORTRANGE;
+		others += token->type == T_NUMBER || token->type == T_WORD;
+	}
+	if (ip + ip6 + others < LONG)
+		return;
+	c->ip6_fields = ip6 > 0;
+	c->ip_fields = ip + ip6 && ports;
+}
+
 static void compile(struct compiler *c, unsigned int protocol, unsigned int link_type)
 {
 	int group = -1;
@@ -27,6 +46,7 @@ static void compile(struct compiler *c, unsigned int protocol, unsigned int link
 	set_link(c, link_type);
 	filter_lex(c);
 	c->token = c->tokens;
+	measure(c);
 	if (c->token->type != T_END)
 		group = filter_parse(c);
 	if (protocol) {
@@ -47,6 +67,7 @@ static void release(struct compiler *c)
 	free(c->known);
 	for (size_t i = 0; i < sizeof(c->work) / sizeof(*c->work); i++)
 		free(c->work[i]);
+	free(c->addresses);
 	free(c->ariths);
 	free(c->tests);
 	free(c->tokens);

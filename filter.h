@@ -19,6 +19,7 @@ struct filter {
 	size_t len;               /* instructions */
 	struct bpf_insn *pieces;  /* the same for frames of several pieces, if asked for */
 	size_t pieces_len;
+	int pieces_alone;         /* 1: is as good for others, and it would take long to load both */
 	int column;               /* of the word that error is about, from 1; 0: none */
 	char error[200];
 };
@@ -34,7 +35,7 @@ struct filter {
  *
  * With pieces, there is code for frames in several pieces, too (xdp.frags, Linux 5.18), which are in
  * packet.data only with their first one: it is for match_pieces(), has every byte copied by the
- * kernel to packet.loaded, and keeps r10 alone as it found it.
+ * kernel to packet.loaded or packet.scratch, and keeps r10 alone as it found it.
  *
  * Returns 0, or -EINVAL with error and column filled in, or -ENOMEM.
  */

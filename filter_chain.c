@@ -24,25 +24,6 @@
 enum { HOPOPTS = 0, ROUTING = 43, FRAGMENT = 44, AH = 51, NONE = 59, DSTOPTS = 60 };
 enum { NO = 1, YES = 2 };
 
-/* Jumps to one place behind them. */
-struct jumps {
-	size_t from[3 * HEADERS_MAX];
-	int n;
-};
-
-static void jump(struct code *code, struct jumps *jumps, struct bpf_insn insn)
-{
-	filter_emit(code, insn);
-	jumps->from[jumps->n++] = code->len - 1;
-}
-
-static void land(struct code *code, struct jumps *jumps)
-{
-	for (int i = 0; i < jumps->n; i++)
-		(*code->insns)[jumps->from[i]].off = code->len - jumps->from[i] - 1;
-	jumps->n = 0;
-}
-
 static void store_byte(struct code *code, int reg, __u32 offset)
 {
 	filter_emit(code, BPF_STX_MEM(BPF_B, BPF_REG_1, reg, offset));
@@ -61,7 +42,7 @@ static void next_header(struct code *code, __u32 base, struct jumps *too_far)
 	}
 	filter_emit(code, BPF_MOV64_REG(BPF_REG_4, BPF_REG_5));
 	filter_emit(code, BPF_ALU64_IMM(BPF_ADD, BPF_REG_4, base + 2));
-	jump(code, too_far, BPF_JMP_REG(BPF_JGT, BPF_REG_4, BPF_REG_3, 0));
+	filter_jump_ahead(code, too_far, BPF_JMP_REG(BPF_JGT, BPF_REG_4, BPF_REG_3, 0));
 	filter_emit(code, BPF_LDX_MEM(BPF_B, BPF_REG_0, BPF_REG_5, base));
 	filter_emit(code, BPF_LDX_MEM(BPF_B, BPF_REG_4, BPF_REG_5, base + 1));
 }
@@ -74,20 +55,20 @@ static void skip_extension(struct code *code, __u32 base, struct jumps *too_far,
 	struct jumps extension = { .n = 0 }, other = { .n = 0 };
 
 	for (int i = 0; i < 3; i++)
-		jump(code, &extension, BPF_JMP32_IMM(BPF_JEQ, BPF_REG_0, extensions[i], 0));
-	jump(code, &other, BPF_JMP32_IMM(BPF_JNE, BPF_REG_0, FRAGMENT, 0));
-	land(code, &extension);
+		filter_jump_ahead(code, &extension, BPF_JMP32_IMM(BPF_JEQ, BPF_REG_0, extensions[i], 0));
+	filter_jump_ahead(code, &other, BPF_JMP32_IMM(BPF_JNE, BPF_REG_0, FRAGMENT, 0));
+	filter_land(code, &extension);
 	next_header(code, base, too_far);
 	filter_emit(code, BPF_ALU32_IMM(BPF_ADD, BPF_REG_4, 1));
 	filter_emit(code, BPF_ALU32_IMM(BPF_LSH, BPF_REG_4, 3));
 	filter_emit(code, BPF_ALU64_REG(BPF_ADD, BPF_REG_5, BPF_REG_4));
-	jump(code, skipped, BPF_JMP_A(0));
-	land(code, &other);
+	filter_jump_ahead(code, skipped, BPF_JMP_A(0));
+	filter_land(code, &other);
 }
 
 static void skip_ah(struct code *code, __u32 base, struct jumps *too_far, struct jumps *done)
 {
-	jump(code, done, BPF_JMP32_IMM(BPF_JNE, BPF_REG_0, AH, 0));
+	filter_jump_ahead(code, done, BPF_JMP32_IMM(BPF_JNE, BPF_REG_0, AH, 0));
 	next_header(code, base, too_far);
 	filter_emit(code, BPF_ALU32_IMM(BPF_ADD, BPF_REG_4, 2));
 	filter_emit(code, BPF_ALU32_IMM(BPF_LSH, BPF_REG_4, 2));
@@ -120,18 +101,18 @@ static void walk(struct code *code, __u32 base, int six)
 			store_byte(code, BPF_REG_0, VALUES + j);
 		if (i == HEADERS_MAX - 1)
 			break;
-		jump(code, &done, BPF_JMP32_IMM(BPF_JEQ, BPF_REG_0, NONE, 0));
+		filter_jump_ahead(code, &done, BPF_JMP32_IMM(BPF_JEQ, BPF_REG_0, NONE, 0));
 		if (six)
 			skip_extension(code, base, &too_far, &skipped);
 		skip_ah(code, base, &too_far, &done);
-		land(code, &skipped);
+		filter_land(code, &skipped);
 	}
-	land(code, &done);
+	filter_land(code, &done);
 	filter_emit(code, BPF_MOV64_IMM(BPF_REG_0, NO));
-	jump(code, &skipped, BPF_JMP_A(0));
-	land(code, &too_far);
+	filter_jump_ahead(code, &skipped, BPF_JMP_A(0));
+	filter_land(code, &too_far);
 	filter_emit(code, BPF_MOV64_IMM(BPF_REG_0, YES));
-	land(code, &skipped);
+	filter_land(code, &skipped);
 	store_byte(code, BPF_REG_0, TOO_FAR);
 }
 

@@ -24,168 +24,10 @@
 #include "filter_code.h"
 #include "packet.h"
 
+/* A filter of more instructions is loaded once only where there may be frames in pieces. */
+#define LONG 512
+
 static const __u8 registers[2] = { BPF_REG_0, BPF_REG_4 };
-
-void filter_append(struct code *code, struct bpf_insn insn)
-{
-	if (code->len == code->size) {
-		size_t size = code->size ? 2 * code->size : 256;
-		struct bpf_insn *insns;
-		int *to;
-
-		if (size > FILTER_MAX_INSNS)
-			filter_fail(code->c, NULL, "the filter is too long");
-		insns = realloc(*code->insns, size * sizeof(*insns));
-		if (insns)
-			*code->insns = insns;
-		to = realloc(code->to, size * sizeof(*to));
-		if (to)
-			code->c->work[5] = code->to = to;
-		if (!insns || !to)
-			filter_no_memory(code->c);
-		code->size = size;
-	}
-	code->to[code->len] = 0;
-	(*code->insns)[code->len++] = insn;
-}
-
-/* Where a frame is in pieces: the registers that a call leaves alone. */
-static const __u8 kept[] = { BPF_REG_9, BPF_REG_6, BPF_REG_2, BPF_REG_3, BPF_REG_7, BPF_REG_8 };
-
-static struct bpf_insn renamed(struct bpf_insn insn)
-{
-	int class = BPF_CLASS(insn.code), op = BPF_OP(insn.code);
-	int jump = class == BPF_JMP || class == BPF_JMP32;
-	int computes = jump || class == BPF_ALU || class == BPF_ALU64;
-
-	if (!insn.code || (jump && op == BPF_JA)) /* half of a 64-bit load; no register at all */
-		return insn;
-	if (class == BPF_LDX || class == BPF_STX ||
-	    (computes && op != BPF_END && BPF_SRC(insn.code) == BPF_X))
-		insn.src_reg = kept[insn.src_reg];
-	insn.dst_reg = kept[insn.dst_reg];
-	return insn;
-}
-
-void filter_emit(struct code *code, struct bpf_insn insn)
-{
-	filter_append(code, code->pieces ? renamed(insn) : insn);
-}
-
-/* The instruction that was emitted last jumps to a test, to MATCH or NO_MATCH: its offset is filled in
- * at the end. */
-static void leads(struct code *code, int to)
-{
-	code->to[code->len - 1] = to >= 0 ? to + 1 : to;
-	if (to < 0)
-		code->used[-2 - to] = 1;
-}
-
-void filter_jump(struct code *code, struct bpf_insn insn, int to)
-{
-	filter_emit(code, insn);
-	leads(code, to);
-}
-
-static struct bpf_insn load(int size, int reg, int pointer, __u32 offset)
-{
-	return BPF_LDX_MEM(size == 1 ? BPF_B : size == 2 ? BPF_H : BPF_W, reg, pointer, offset);
-}
-
-void filter_ask(struct code *code, int index, __u32 offset, int size)
-{
-	filter_append(code, BPF_LDX_MEM(BPF_DW, BPF_REG_1, BPF_REG_6, offsetof(struct packet, ctx)));
-	if (index < 0) {
-		filter_append(code, BPF_MOV64_IMM(BPF_REG_2, offset));
-	} else {
-		filter_append(code, BPF_MOV64_REG(BPF_REG_2, kept[index]));
-		filter_append(code, BPF_ALU64_IMM(BPF_ADD, BPF_REG_2, offset));
-	}
-	filter_append(code, BPF_MOV64_REG(BPF_REG_3, BPF_REG_6));
-	filter_append(code, BPF_ALU64_IMM(BPF_ADD, BPF_REG_3, offsetof(struct packet, loaded)));
-	filter_append(code, BPF_MOV64_IMM(BPF_REG_4, size));
-	filter_append(code, BPF_EMIT_CALL(BPF_FUNC_xdp_load_bytes));
-}
-
-void filter_take(struct code *code, int reg, __u32 byte, int size)
-{
-	filter_emit(code, load(size, reg, BPF_REG_1, offsetof(struct packet, loaded) + byte));
-}
-
-/* size bytes at offset, plus what index holds, into reg, or no match. */
-static void load_piece(struct code *code, int reg, int index, __u32 offset, int size)
-{
-	filter_ask(code, index, offset, size);
-	filter_append(code, FILTER_MISSING);
-	leads(code, NO_MATCH);
-	filter_take(code, reg, 0, size);
-}
-
-/* An offset in the frame becomes what loads take: an address, but where the frame is in pieces. */
-void filter_from_data(struct code *code, int reg)
-{
-	if (!code->pieces)
-		filter_emit(code, BPF_ALU64_REG(BPF_ADD, reg, BPF_REG_2));
-}
-
-/* No match unless the frame has end bytes behind pointer; reg is free. */
-static void check_end(struct code *code, int reg, int pointer, __u32 end)
-{
-	filter_emit(code, BPF_MOV64_REG(reg, pointer));
-	filter_emit(code, BPF_ALU64_IMM(BPF_ADD, reg, end));
-	filter_jump(code, BPF_JMP_REG(BPF_JGT, reg, BPF_REG_3, 0), NO_MATCH);
-}
-
-/* size bytes at a fixed offset of the frame, as they are, into reg. */
-void filter_load_frame(struct code *code, int reg, __u32 offset, int size)
-{
-	if (code->pieces) {
-		load_piece(code, reg, -1, offset, size);
-		return;
-	}
-	if (code->now.length < offset + size) {
-		check_end(code, reg, BPF_REG_2, offset + size);
-		code->now.length = offset + size;
-	}
-	filter_emit(code, load(size, reg, BPF_REG_2, offset));
-}
-
-/* The same, offset counted from the end of the IPv4 header that is at base. */
-void filter_load_transport(struct code *code, int reg, __u32 base, __u32 offset, int size)
-{
-	__u32 end = base + offset + size;
-
-	if (code->now.transport != (int)base) {
-		filter_load_frame(code, BPF_REG_5, base, 1);
-		filter_emit(code, BPF_ALU32_IMM(BPF_AND, BPF_REG_5, 0xf));
-		filter_emit(code, BPF_ALU32_IMM(BPF_LSH, BPF_REG_5, 2));
-		filter_from_data(code, BPF_REG_5);
-		code->now.transport = base;
-		code->now.transport_length = 0;
-	}
-	if (code->pieces) {
-		load_piece(code, reg, BPF_REG_5, base + offset, size);
-		return;
-	}
-	if (code->now.transport_length < end) {
-		check_end(code, reg, BPF_REG_5, end);
-		code->now.transport_length = end;
-	}
-	filter_emit(code, load(size, reg, BPF_REG_5, base + offset));
-}
-
-/* The same, offset counted from what reg holds, which is at most 65535 - offset - size; r4 is lost. */
-void filter_load_indexed(struct code *code, int reg, __u32 offset, int size)
-{
-	if (code->pieces) {
-		load_piece(code, reg, reg, offset, size);
-		return;
-	}
-	filter_emit(code, BPF_MOV64_REG(BPF_REG_4, reg));
-	filter_from_data(code, BPF_REG_4);
-	check_end(code, reg, BPF_REG_4, offset + size);
-	filter_emit(code, load(size, reg, BPF_REG_4, offset));
-}
 
 static void load_value(struct code *code, int reg, const struct test *test)
 {
@@ -194,7 +36,7 @@ static void load_value(struct code *code, int reg, const struct test *test)
 	else if (test->kind == V_TRANSPORT)
 		filter_load_transport(code, reg, test->base, test->offset, test->size);
 	else
-		filter_emit(code, load(test->size, reg, BPF_REG_1, test->offset));
+		filter_emit(code, filter_load(test->size, reg, BPF_REG_1, test->offset));
 }
 
 /* The value of a test: the index of the register that holds it, in host order where asked for. */
@@ -264,6 +106,9 @@ static void arrive(struct code *code, int to)
 		state->transport = -1;
 	if (state->chain != code->now.chain)
 		state->chain = -1;
+	for (int i = 0; i < 5; i++)
+		if (state->field[i] != code->now.field[i])
+			state->field[i] = -1;
 }
 
 /* What is emitted next, now that all ways out of the tests so far are known. */
@@ -399,6 +244,25 @@ static void emit_chain(struct code *code, const struct test *test)
 	go(code, test->to[0], next_test(code));
 }
 
+static void emit_field(struct code *code, const struct test *test)
+{
+	filter_need_field(code, test);
+	code->now.value[0] = code->now.value[1] = -1;
+	if (test->kind == V_MAKE) {
+		always(code, test, 1);
+		return;
+	}
+	if (test->kind == V_VALID) {
+		filter_field_valid(code, test);
+		branch(code, test, BPF_JMP32_IMM(BPF_JEQ, BPF_REG_0, 0, 0), 1);
+		return;
+	}
+	code->now.transport = -1;
+	filter_match_field(code, test);
+	branch(code, test, test->span ? BPF_JMP32_IMM(BPF_JLE, BPF_REG_0, test->span, 0) :
+					BPF_JMP_IMM(BPF_JEQ, BPF_REG_0, 0, 0), 0);
+}
+
 static void emit_test(struct code *code, int number)
 {
 	const struct test *test = &code->c->tests[number];
@@ -413,6 +277,10 @@ static void emit_test(struct code *code, int number)
 	}
 	if (test->kind == V_CHAIN) {
 		emit_chain(code, test);
+		return;
+	}
+	if (test->kind == V_FIELD || test->kind == V_VALID || test->kind == V_MAKE) {
+		emit_field(code, test);
 		return;
 	}
 	i = fetch(code, number, test->op == BPF_JLE);
@@ -476,12 +344,15 @@ static void emit_beginning(struct code *code)
 /* One of the two kinds of code, from head on. Returns its length. */
 static size_t write(struct code *code, int head)
 {
-	struct state nothing = { .value = { -1, -1 }, .transport = -1, .chain = -1 };
+	struct state nothing = {
+		.value = { -1, -1 }, .transport = -1, .field = { -1, -1, -1, -1, -1 }, .chain = -1,
+	};
 
 	memset(code->states, 0, code->c->ntests * sizeof(*code->states));
 	code->len = code->size = code->at = 0;
 	code->used[0] = code->used[1] = 0;
 	emit_beginning(code);
+	filter_copy(code);
 	code->now = nothing;
 	arrive(code, head);
 	go(code, head, head == NO_MATCH ? MATCH : next_test(code));
@@ -508,4 +379,5 @@ void filter_code(struct compiler *c, int head)
 	code.pieces = 1;
 	code.insns = &c->filter->pieces;
 	c->filter->pieces_len = write(&code, head);
+	c->filter->pieces_alone = c->filter->len > LONG && (code.copied[0] || code.copied[1]);
 }

@@ -14,8 +14,9 @@ struct state {
 	__u8 next;              /* which of the two to load into next */
 	__u8 reached;
 	int transport;          /* offset of the IPv4 header whose length r5 includes, -1: none */
+	int field[5];           /* scratch has these fields, of the IP header there; -1: it has not */
 	int chain;              /* scratch has the chain of headers at this offset * 2 + is-IPv6, -1: no */
-	__u32 length;           /* bytes that the frame has at least */
+	__u32 length;           /* bytes that the frame has at least, from r2 on */
 	__u32 transport_length; /* bytes that are behind r5 at least */
 };
 
@@ -30,14 +31,17 @@ struct code {
 	struct state now;
 	int *order, norder, at; /* tests to emit, the next one of them */
 	int used[2];            /* there are ways to MATCH, to NO_MATCH */
+	__u32 copied[2];        /* bytes of the frame that two copies have: see filter_copy.c */
 };
 
+/* filter_load.c. What they do is said there. */
 void filter_emit(struct code *code, struct bpf_insn insn);
 void filter_append(struct code *code, struct bpf_insn insn); /* registers as they are */
 void filter_jump(struct code *code, struct bpf_insn insn, int to);
 void filter_from_data(struct code *code, int reg);
 void filter_load_frame(struct code *code, int reg, __u32 offset, int size);
 void filter_load_transport(struct code *code, int reg, __u32 base, __u32 offset, int size);
+struct bpf_insn filter_load(int size, int reg, int pointer, __u32 offset);
 void filter_load_indexed(struct code *code, int reg, __u32 offset, int size);
 
 /* A frame in pieces: have the kernel copy size bytes at offset, plus what index (-1: nothing) holds;
@@ -45,6 +49,30 @@ void filter_load_indexed(struct code *code, int reg, __u32 offset, int size);
 void filter_ask(struct code *code, int index, __u32 offset, int size);
 #define FILTER_MISSING BPF_JMP_IMM(BPF_JNE, BPF_REG_0, 0, 0)
 void filter_take(struct code *code, int reg, __u32 byte, int size);
+
+/* Jumps to one place behind them. */
+struct jumps {
+	size_t from[128];
+	int n;
+};
+void filter_jump_ahead(struct code *code, struct jumps *jumps, struct bpf_insn insn);
+void filter_land(struct code *code, struct jumps *jumps);
+
+/*
+ * filter_copy.c: copy the beginning of a frame in pieces, if such code is being written; and load from a
+ * copy what stands in one. Returns 0 where it does not.
+ */
+void filter_copy(struct code *code);
+int filter_load_copy(struct code *code, int reg, __u32 offset, int size);
+
+/*
+ * filter_field.c: make sure that scratch has the field that a test is about; r0 = 0 if
+ * the field is what the test wants, or at most its span; r0 = 0 if the frame ends before it. r0, r4, r5
+ * are lost.
+ */
+void filter_need_field(struct code *code, const struct test *test);
+void filter_match_field(struct code *code, const struct test *test);
+void filter_field_valid(struct code *code, const struct test *test);
 
 /* filter_eval.c: an arithmetic expression into r0, with scratch[depth] and up free; r4 is lost. */
 void filter_evaluate(struct code *code, int node, int depth);

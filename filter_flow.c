@@ -79,6 +79,36 @@ int filter_same_value(const struct test *a, const struct test *b)
 	       a->base == b->base;
 }
 
+/* Tests of V_VALID that are the same, with the same way out, become one. They come last first. */
+static void merge(struct flow *flow)
+{
+	struct test *tests = flow->c->tests;
+	int *same = need_memory(flow->c, 0, flow->c->ntests, sizeof(*same)), last = -1;
+
+	for (int i = flow->norder - 1; i >= 0; i--) {
+		int test = flow->order[i], other;
+		struct test *t = &tests[test];
+
+		same[test] = test;
+		for (int outcome = 0; outcome < 2; outcome++)
+			if (t->to[outcome] >= 0)
+				t->to[outcome] = same[t->to[outcome]];
+		if (t->kind != V_VALID)
+			continue;
+		for (other = last; other >= 0; other = tests[other].right)
+			if (filter_same_value(t, &tests[other]) && t->to[1] == tests[other].to[1])
+				break;
+		if (other >= 0) {
+			same[test] = other;
+		} else {
+			t->right = last;
+			last = test;
+		}
+	}
+	free(flow->c->work[0]);
+	flow->c->work[0] = NULL;
+}
+
 /* Number the comparisons; equal ones have one number, those of one value are siblings. */
 static void number(struct flow *flow)
 {
@@ -224,6 +254,7 @@ int filter_order(struct compiler *c, int *head, int **order)
 	free(c->work[0]);
 	free(c->work[1]);
 	c->work[0] = c->work[1] = NULL;
+	merge(flow);
 	number(flow);
 	flow->words = flow->ncomparisons / 32 + 1;
 	if (flow->words * flow->norder > MEMORY_MAX / 8)

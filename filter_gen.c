@@ -196,6 +196,47 @@ int filter_relate(struct compiler *c, int left, int right, int op)
 	return last_test(c);
 }
 
+/* A test of a field that has one way out only. */
+static int unfailing(struct compiler *c, enum test_kind kind, enum field field, __u32 offset)
+{
+	int group = filter_masked(c, kind, offset, field, 0, BPF_JNE, 0);
+
+	c->tests[group].base = c->payload + c->network;
+	c->tests[group].to[0] = NO_MATCH;
+	c->tests[group].exits[0] = (struct exits){ -1, -1 };
+	return group;
+}
+
+/*
+ * A field is k, or from k to k + span: an address at offset 12 or 16 of an IPv4 header (under a mask), at
+ * 8 or 24 of an IPv6 header; a port at 0 or 2 behind a header.
+ */
+int filter_field(struct compiler *c, enum field field, __u32 offset, __u32 mask, __u32 k,
+		 __u32 span)
+{
+	int group = filter_masked(c, V_FIELD, offset, field, 0, BPF_JLE, k);
+
+	c->tests[group].base = c->payload + c->network;
+	c->tests[group].span = span;
+	c->tests[group].mask = mask;
+	return filter_and(c, group, unfailing(c, V_VALID, field, offset));
+}
+
+/* A group that found an IP header, and the fields of that one, at a place where they are made once for
+ * all tests that come later. */
+int filter_fields(struct compiler *c, int group, int six)
+{
+	if (six && c->ip6_fields) {
+		group = filter_and(c, group, unfailing(c, V_MAKE, F_ADDRESS6, 8));
+		group = filter_and(c, group, unfailing(c, V_MAKE, F_ADDRESS6, 24));
+	}
+	if (!six && c->ip_fields)
+		group = filter_and(c, group, unfailing(c, V_MAKE, F_ADDRESS, 12));
+	if (c->ip_fields)
+		group = filter_and(c, group, unfailing(c, V_MAKE, six ? F_PORT6 : F_PORT, 0));
+	return group;
+}
+
 /* A field of the frame is a, b or other. */
 int filter_any_of(struct compiler *c, __u32 offset, int size, __u32 a, __u32 b, __u32 other)
 {

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* Addresses, ports and numbers, with the words that stand in front of them, as tests. */
+#include <stdlib.h>
 #include <string.h>
 #include <linux/bpf.h>
 
@@ -7,6 +8,7 @@
 #include "packet.h"
 
 enum { ETH_IP = 0x800, ETH_ARP = 0x806, ETH_RARP = 0x8035, ETH_IP6 = 0x86dd };
+enum { IP_SOURCE = 12, IP_DESTINATION = 16 };
 enum { IP_ICMP = 1, IP_TCP = 6, IP_UDP = 17, IP_ICMP6 = 58, IP_SCTP = 132 };
 
 #define KEY(member) (offsetof(struct packet, key) + offsetof(struct flow_key, member))
@@ -24,12 +26,14 @@ static int directed(struct compiler *c, enum direction direction, int source,
 static int host_at(struct compiler *c, __u32 source, __u32 destination, __u32 address, __u32 mask,
 		   enum direction direction)
 {
-	__u32 header = c->payload + c->network;
+	__u32 offset = direction == D_SRC ? source : destination;
 
-	if (direction == D_SRC)
-		return filter_masked(c, V_FRAME, header + source, 4, mask, BPF_JEQ, address);
-	if (direction == D_DST)
-		return filter_masked(c, V_FRAME, header + destination, 4, mask, BPF_JEQ, address);
+	if (direction == D_SRC || direction == D_DST) {
+		if (source == IP_SOURCE && c->ip_fields && mask && !(address & ~mask))
+			return filter_field(c, F_ADDRESS, offset, mask, address, 0);
+		return filter_masked(c, V_FRAME, c->payload + c->network + offset, 4, mask, BPF_JEQ,
+				     address);
+	}
 	return directed(c, direction,
 			host_at(c, source, destination, address, mask, D_SRC),
 			host_at(c, source, destination, address, mask, D_DST));
@@ -45,8 +49,8 @@ int filter_host(struct compiler *c, const struct token *token, __u32 address, __
 		filter_fail(c, token, "an IPv4 address goes with ip, arp or rarp, not with the "
 			    "protocol in front of %.*s", TOKEN_TEXT(c, token));
 	if (q.protocol == P_DEFAULT || q.protocol == P_IP)
-		ip = filter_and(c, filter_ethertype(c, token, ETH_IP),
-				host_at(c, 12, 16, address, mask, q.direction));
+		ip = filter_and(c, filter_fields(c, filter_ethertype(c, token, ETH_IP), 0),
+				host_at(c, IP_SOURCE, IP_DESTINATION, address, mask, q.direction));
 	if (q.protocol == P_IP || (q.protocol == P_DEFAULT && c->labels))
 		return ip;
 	if (q.protocol == P_DEFAULT && c->link == L_ETHERNET)
@@ -60,11 +64,38 @@ int filter_host(struct compiler *c, const struct token *token, __u32 address, __
 	return ip < 0 ? arp : filter_or(c, ip, arp);
 }
 
+/* The index of an address in c->addresses. */
+static __u32 number_of(struct compiler *c, const __u8 address[16], unsigned int prefix)
+{
+	struct address *to;
+	int i;
+
+	for (i = 0; i < c->naddresses; i++)
+		if (c->addresses[i].prefix == prefix && !memcmp(c->addresses[i].bytes, address, 16))
+			return i;
+	if (c->naddresses == c->addresses_size) {
+		int size = c->addresses_size ? 2 * c->addresses_size : 64;
+
+		to = realloc(c->addresses, size * sizeof(*to));
+		if (!to)
+			filter_no_memory(c);
+		c->addresses = to;
+		c->addresses_size = size;
+	}
+	to = &c->addresses[c->naddresses++];
+	memcpy(to->bytes, address, sizeof(to->bytes));
+	to->prefix = prefix;
+	return i;
+}
+
 static int host6_at(struct compiler *c, const struct token *token, __u32 offset,
 		    const __u8 address[16], unsigned int prefix)
 {
 	int group = filter_ethertype(c, token, ETH_IP6);
 
+	if (c->ip6_fields)
+		return filter_and(c, filter_fields(c, group, 1),
+				  filter_field(c, F_ADDRESS6, offset, 0, number_of(c, address, prefix), 0));
 	for (unsigned int word = 0; word < 4; word++) {
 		unsigned int bits = prefix < 32 * word ? 0 : prefix - 32 * word;
 		__u32 mask = bits >= 32 ? 0xffffffff : ~(0xffffffff >> bits);
@@ -140,6 +171,17 @@ static int ports_at(struct compiler *c, enum test_kind kind, __u32 offset, __u32
 			port_at(c, kind, offset + 2, low, high));
 }
 
+static int field_ports(struct compiler *c, enum field field, __u32 low, __u32 high,
+		       enum direction direction)
+{
+	if (direction == D_SRC)
+		return filter_field(c, field, 0, 0, low, high - low);
+	if (direction == D_DST)
+		return filter_field(c, field, 2, 0, low, high - low);
+	return directed(c, direction, filter_field(c, field, 0, 0, low, high - low),
+			filter_field(c, field, 2, 0, low, high - low));
+}
+
 /* Not a later fragment: those have no transport header. */
 int filter_first_fragment(struct compiler *c)
 {
@@ -160,7 +202,8 @@ int filter_ports(struct compiler *c, const struct token *token, __u32 low, __u32
 		 unsigned int protocol, enum direction direction)
 {
 	__u32 header = c->payload + c->network;
-	int ip6 = filter_ethertype(c, token, ETH_IP6), ip = filter_ethertype(c, token, ETH_IP);
+	int ip6 = filter_fields(c, filter_ethertype(c, token, ETH_IP6), 1);
+	int ip = filter_fields(c, filter_ethertype(c, token, ETH_IP), 0);
 
 	if (low > high) {
 		__u32 swap = low;
@@ -169,8 +212,13 @@ int filter_ports(struct compiler *c, const struct token *token, __u32 low, __u32
 		high = swap;
 	}
 	ip6 = filter_and(c, ip6, has_ports(c, header + 6, protocol));
-	ip6 = filter_and(c, ip6, ports_at(c, V_FRAME, header + 40, low, high, direction));
 	ip = filter_and(c, ip, has_ports(c, header + 9, protocol));
+	if (c->ip_fields) {
+		ip6 = filter_and(c, ip6, field_ports(c, F_PORT6, low, high, direction));
+		ip = filter_and(c, ip, field_ports(c, F_PORT, low, high, direction));
+		return filter_or(c, ip6, ip);
+	}
+	ip6 = filter_and(c, ip6, ports_at(c, V_FRAME, header + 40, low, high, direction));
 	ip = filter_and(c, ip, filter_first_fragment(c));
 	ip = filter_and(c, ip, ports_at(c, V_TRANSPORT, 0, low, high, direction));
 	return filter_or(c, ip6, ip);

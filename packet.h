@@ -93,7 +93,8 @@ struct config {
 	__u32 kernel_trace;    /* 1: print a line a frame, 0: count flows */
 	__u32 by;              /* FIELD_ bits that make a flow */
 	__u32 filtered;        /* 1: match() decides which frames count */
-	__u32 frags;           /* 1: frames may have fragments, ask the kernel for their length */
+	__u32 frags;           /* 1: frames may have fragments, ask the kernel for their length; 2: and ask
+				* match_pieces() of all of them, so that there need not be both */
 	__u32 cpus;            /* CPUs that have slots of the cache and a row of the links map */
 	__u32 slot_bits;       /* log2 of the cache's slots a CPU */
 	__u32 sample;          /* kernel trace: a line for every Nth matching frame of a CPU */
@@ -140,7 +141,7 @@ struct packet {
 	__u32 length;          /* bytes of the frame, without FCS, fragments included */
 	__u32 reserved;
 	__u64 loaded;          /* match_pieces() has the kernel write here */
-	__u64 scratch[16];     /* match() and match_pieces() may write here */
+	__u64 scratch[31];     /* match() and match_pieces() may write here */
 };
 
 #define PACKET_ASSERT(type, member, offset) \
@@ -166,7 +167,7 @@ _Static_assert(sizeof(struct config) == 176, "config");
 PACKET_ASSERT(config, multiplier, 64);
 PACKET_ASSERT(config, mask, 112);
 PACKET_ASSERT(config, format, 144);
-_Static_assert(sizeof(struct packet) == 216, "packet");
+_Static_assert(sizeof(struct packet) == 336, "packet");
 PACKET_ASSERT(packet, data, 48);
 PACKET_ASSERT(packet, data_end, 56);
 PACKET_ASSERT(packet, ctx, 64);

@@ -219,6 +219,8 @@ static int load_link(struct run *run, size_t i, struct failure *failure)
 		return fail(failure, 0, "%s: filter", link->info.name),
 		       fail_reason(failure, "%s", filter.error);
 	config->filtered = filter.insns != NULL;
+	if (config->frags && filter.pieces_alone)
+		config->frags = 2;
 	config->quick = config->link_type == LINK_ETHERNET && !config->filtered &&
 			!config->kernel_trace;
 	program.filter = filter.insns;

@@ -98,10 +98,7 @@ INLINE int filter(struct packet *p, struct xdp_md *ctx, __u64 length)
 	p->data = frame_data(ctx);
 	p->data_end = frame_end(ctx);
 	p->length = length;
-#pragma unroll
-	for (unsigned int i = 0; i < sizeof(p->scratch) / sizeof(p->scratch[0]); i++)
-		p->scratch[i] = 0;
-	if (CONFIG(frags) && length != (__u64)(p->data_end - p->data)) {
+	if (CONFIG(frags) && (CONFIG(frags) > 1 || length != (__u64)(p->data_end - p->data))) {
 		p->ctx = ctx;
 		return call_match_pieces(p);
 	}

@@ -11,7 +11,8 @@
  *	--frames     print the numbers of the frames that match, as tcpdump --number counts them
  *
  * prints a line for each filter: the number of frames that match, or "refused", a tab and the
- * message, or "rejected" and the verifier's. Frames of less than 14 bytes cannot be run; they are
+ * message, or "rejected" and the verifier's. If a frame is longer than a page holds, then all are run as
+ * on a link where frames may be in pieces. Frames of less than 14 bytes cannot be run; they are
  * passed over (no driver hands such a frame to XDP). Status: 0; 1: something failed; 2: misuse.
  */
 #include <stdio.h>
@@ -28,6 +29,8 @@
 
 extern const unsigned char xdp_object[], xdp_object_end[];
 
+#define WHOLE_MAX 3000
+
 struct frame {
 	const __u8 *bytes;
 	__u32 len;
@@ -36,6 +39,7 @@ struct frame {
 static struct frame *frames;
 static size_t nframes;
 static unsigned int link_type;
+static int in_pieces; /* a frame is longer than fits in a page */
 static struct bpf_maps maps;
 
 static void die(const char *what, const char *why)
@@ -80,6 +84,7 @@ static void read_capture(const char *path)
 			die(path, "cut short");
 		frames = realloc(frames, (nframes + 1) * sizeof(*frames));
 		frames[nframes++] = (struct frame){ file + at, len };
+		in_pieces |= len > WHOLE_MAX;
 		at += len;
 	}
 }
@@ -99,7 +104,8 @@ static __u64 counted(void)
 static int load(const struct filter *filter, struct failure *failure)
 {
 	struct config config = {
-		.version = XGUARD_ABI, .ifindex = 1, .link_type = link_type, .frags = 1,
+		.version = XGUARD_ABI, .ifindex = 1, .link_type = link_type,
+		.frags = in_pieces ? 1 + filter->pieces_alone : 0,
 		.filtered = !!filter->insns, .cpus = maps.cpus, .slot_bits = maps.slot_bits,
 		.sample = 1, .multiplier = { 1, 3, 5, 7, 9, 11 },
 	};
@@ -155,7 +161,7 @@ static void try(const char *expression, char mode)
 	__u64 start = now_us(), compiled, loaded;
 	int prog;
 
-	if (filter_compile(&filter, expression, 0, link_type, 1)) {
+	if (filter_compile(&filter, expression, 0, link_type, in_pieces)) {
 		printf("refused\t%d: %s\n", filter.column, filter.error);
 		return;
 	}

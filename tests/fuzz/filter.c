@@ -36,6 +36,8 @@ static void check_insn(const struct bpf_insn *insns, size_t len, int pieces, siz
 {
 	const struct bpf_insn *insn = &insns[i];
 	int class = BPF_CLASS(insn->code), exit = insn->code == (BPF_JMP | BPF_EXIT);
+	int size = BPF_SIZE(insn->code) == BPF_DW ? 8 : BPF_SIZE(insn->code) == BPF_W ? 4 : 1;
+	int first = pieces ? offsetof(struct packet, loaded) : offsetof(struct packet, scratch);
 	int highest = pieces ? BPF_REG_9 : BPF_REG_5, packet = pieces ? BPF_REG_6 : BPF_REG_1;
 
 	if (insn->dst_reg > highest || insn->src_reg > highest)
@@ -46,15 +48,15 @@ static void check_insn(const struct bpf_insn *insns, size_t len, int pieces, siz
 	if (exit != (i == len - 1))
 		broken("an exit too many, or none at the end", text, i);
 	if (class == BPF_ST || (class == BPF_STX &&
-	    (insn->dst_reg != packet || insn->off < (int)offsetof(struct packet, scratch) ||
-	     insn->off + (BPF_SIZE(insn->code) == BPF_DW ? 8 : 1) > (int)sizeof(struct packet))))
+	    (insn->dst_reg != packet || insn->off < first ||
+	     insn->off + size > (int)sizeof(struct packet))))
 		broken("a store outside of scratch", text, i);
 }
 
 /* An XDP program that lays out struct packet as xdp_prog.c does, and calls the filter. */
 static void load(const struct bpf_insn *code, size_t len, __u32 flags, const char *text)
 {
-	enum { PACKET = -256, ZEROED = sizeof(struct packet) / 8 };
+	enum { PACKET = -(int)sizeof(struct packet), ZEROED = sizeof(struct packet) / 8 };
 	struct bpf_insn insns[ZEROED + 20], *all;
 	struct bpf_prog_spec spec = {
 		.name = "fuzz", .type = BPF_PROG_TYPE_XDP, .license = "GPL", .flags = flags,
