@@ -57,8 +57,8 @@ int bpf_load_cpus(struct failure *failure);
 /*
  * Create the maps: max_flows entries behind the cache (rounded up to a power of two; 0: 32,768, or
  * less where 0.1% of the RAM, 2 to 32 MiB, holds no more of them beside the cache), nlinks links, and
- * slots a CPU for cpus CPUs. With userspace_trace 0 the flow maps get their smallest size. Map cache and links for
- * reading. Returns 0, or -errno with failure filled in and nothing held.
+ * slots a CPU for cpus CPUs. With userspace_trace 0 the flow maps get their smallest size. Map cache and
+ * links for reading. Returns 0, or -errno with failure filled in and nothing held.
  */
 int bpf_maps_create(struct bpf_maps *maps, int userspace_trace, unsigned int cpus,
 		    unsigned int nlinks, unsigned int max_flows, struct failure *failure);
@@ -82,8 +82,8 @@ struct bpf_program {
  * Load the program for one link: config (cpus, slot_bits and multipliers included) becomes the
  * frozen .rodata, filter and pieces the bodies of match() and match_pieces(). Where config->frags is not 0,
  * the program is loaded with BPF_F_XDP_HAS_FRAGS; a kernel that does not know it (before 5.18) gets it
- * without, and config.frags 0. Returns the program's file descriptor, CLOEXEC, or -errno with failure filled in; a rejection
- * by the verifier has its last lines in failure->reason.
+ * without, and config.frags 0. Returns the program's file descriptor, CLOEXEC, or -errno with failure
+ * filled in; a rejection by the verifier has its last lines in failure->reason.
  */
 int bpf_load_program(const struct bpf_program *program, const struct bpf_maps *maps,
 		     const struct config *config, struct failure *failure);

@@ -48,7 +48,7 @@ static struct test *new_test(struct compiler *c)
 		struct test *tests;
 
 		if (size > TESTS_MAX)
-			filter_fail(c, NULL, "the filter is too long");
+			filter_fail(c, NULL, "the filter is too long: leave out some of it, or run a second xguard");
 		tests = realloc(c->tests, size * sizeof(*tests));
 		if (!tests)
 			filter_no_memory(c);

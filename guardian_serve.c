@@ -67,10 +67,14 @@ static void mark(const struct link_info *link, int gone, void *context)
 	charge->moved = gone && link->moved;
 }
 
-static int take_off(const struct guard *guard, const struct charge *charge, struct failure *failure)
+static int take_off(struct guard *guard, const struct charge *charge, struct failure *failure)
 {
 	if (charge->state != OURS)
 		return 0;
+	if (guard->nl < 0)
+		guard->nl = netlink_open(0, failure);
+	if (guard->nl < 0)
+		return guard->nl;
 	return guardian_take_off(guard->nl, charge->ifindex, charge->program, charge->program_id,
 				 failure);
 }

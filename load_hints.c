@@ -192,6 +192,10 @@ static void other(struct failure *failure, int program)
 		fail_next(failure, program ? "it is more than this kernel's verifier looks through: "
 			  "try a shorter filter" : "try a smaller --max-flows");
 		break;
+	case EMFILE:
+	case ENFILE:
+		fail_next(failure, "each link takes some: raise the limit (ulimit -n), or trace fewer links");
+		break;
 	default:
 		fail_next(failure, "Linux 5.10 and later are known to take what xguard is built "
 			  "with, this is %s: please report it", release);

@@ -201,9 +201,8 @@ static int take_moment(struct options *options, const struct option_row *row, co
 
 	if (moment_parse((struct moment *)((char *)options + row->field), word))
 		return option_misuse(failure, "write a time of day, such as 22:00 or 22:00:30, or a "
-				     "moment, such as 2026-11-23T22:00, behind both Z for UTC if "
-				     "that is meant", "%s '%s': not a time", option_text(name, row),
-				     word);
+				     "moment, such as 2026-11-23T22:00; for UTC, with Z at its end",
+				     "%s '%s': not a time", option_text(name, row), word);
 	return 0;
 }
 

@@ -2,6 +2,7 @@
 #include <errno.h>
 #include <signal.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -29,6 +30,24 @@ static void hold_standard_descriptors(void)
 		close(fds[1]);
 	} while (fds[0] <= STDERR_FILENO);
 	close(fds[0]);
+}
+
+/* A run with one link has this many descriptors open at most, the guardian's on their way included. */
+#define DESCRIPTORS 64
+
+static int allow_descriptors(struct failure *failure)
+{
+	struct rlimit files;
+
+	if (prlimit(0, RLIMIT_NOFILE, NULL, &files) || files.rlim_cur >= DESCRIPTORS)
+		return 0;
+	files.rlim_cur = files.rlim_max;
+	if (files.rlim_max >= DESCRIPTORS && !prlimit(0, RLIMIT_NOFILE, &files, NULL))
+		return 0;
+	fail(failure, 0, "open files");
+	fail_reason(failure, "%llu descriptors are allowed, up to %d are needed",
+		    (unsigned long long)files.rlim_max, DESCRIPTORS);
+	return fail_next(failure, "raise the hard limit first, as root: ulimit -n 1024");
 }
 
 static void detach(struct run *run)
@@ -326,6 +345,10 @@ int main(int argc, char **argv)
 	if (window_open(&run.window, &run.options, &failure)) {
 		say_failure(&failure);
 		return 2;
+	}
+	if (allow_descriptors(&failure)) {
+		say_failure(&failure);
+		return 1;
 	}
 	return trace(&run);
 }

@@ -33,6 +33,14 @@ denied() { echo "strace -f -o $work/strace -e trace=${1%%:*} -e inject=${1%%:*}:
 
 # shellcheck disable=SC2086
 {
+# --- limits ----------------------------------------------------------------------------------------------
+
+says 1 'open files: 16 descriptors are allowed, up to 64 are needed' 'raise the hard limit first, as root: ulimit -n 1024' \
+	prlimit --nofile=16:16 "$XGUARD" $u
+says 0 'rx0: 0 packets, .*' '' prlimit --nofile=16:64 "$XGUARD" $u
+says 1 'create BPF map .*: (Too many open files|No file descriptors available)' \
+	'each link takes some: raise the limit \(ulimit -n\), or trace fewer links' $(denied bpf:EMFILE:when=3) "$XGUARD" $u
+
 # --- privileges ------------------------------------------------------------------------------------------
 
 root='run it as root, or: setcap cap_bpf,cap_net_admin,cap_perfmon\+ep xguard'
