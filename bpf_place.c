@@ -7,8 +7,8 @@
 #include "bpf_insn.h"
 #include "failure.h"
 
-/* Calls of the filter that can be taken out: one of each of its two kinds. */
-#define CALLS_MAX 2
+/* Calls of the filter that can be taken out: before and behind the decoder, of each of its two kinds. */
+#define CALLS_MAX 4
 
 /* The answer where the filter is never asked: of a frame in pieces where none is to be expected. */
 static const struct bpf_insn never[] = { BPF_MOV64_IMM(BPF_REG_0, 0), BPF_EXIT_INSN() };

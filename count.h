@@ -31,7 +31,7 @@
 /* Cut the key down to what makes a flow. */
 INLINE void group(__u64 *word)
 {
-	if (CONFIG(filtered)) {
+	if (CONFIG(filtered) > 1) {
 		if (!(CONFIG(by) & FIELD_SRC_IP))
 			word[0] = word[1] = 0;
 		if (!(CONFIG(by) & FIELD_DST_IP))

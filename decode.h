@@ -100,7 +100,7 @@ struct frame {
 /* Does this run need the field, for its flows or for its filter? */
 INLINE int wanted(__u32 fields)
 {
-	return CONFIG(filtered) || (CONFIG(by) & fields);
+	return CONFIG(filtered) > 1 || (CONFIG(by) & fields);
 }
 
 INLINE __u64 two_words(__u32 first, __u32 second)

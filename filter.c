@@ -52,6 +52,7 @@ static void compile(struct compiler *c, unsigned int protocol, unsigned int link
 	if (protocol) {
 		int decoded = filter_decoded(c, protocol);
 
+		c->filter->wants_key = 1;
 		group = group < 0 ? decoded : filter_and(c, decoded, group);
 	}
 	if (group < 0)

@@ -19,6 +19,7 @@ struct filter {
 	size_t len;               /* instructions */
 	struct bpf_insn *pieces;  /* the same for frames of several pieces, if asked for */
 	size_t pieces_len;
+	int wants_key;            /* 1: it looks at packet.key */
 	int pieces_alone;         /* 1: is as good for others, and it would take long to load both */
 	int column;               /* of the word that error is about, from 1; 0: none */
 	char error[200];

@@ -92,14 +92,14 @@ struct config {
 	__u32 link_type;       /* LINK_ */
 	__u32 kernel_trace;    /* 1: print a line a frame, 0: count flows */
 	__u32 by;              /* FIELD_ bits that make a flow */
-	__u32 filtered;        /* 1: match() decides which frames count */
+	__u32 filtered;        /* 1: match() decides which frames count; 2: and looks at the key */
 	__u32 frags;           /* 1: frames may have fragments, ask the kernel for their length; 2: and ask
 				* match_pieces() of all of them, so that there need not be both */
 	__u32 cpus;            /* CPUs that have slots of the cache and a row of the links map */
 	__u32 slot_bits;       /* log2 of the cache's slots a CPU */
 	__u32 sample;          /* kernel trace: a line for every Nth matching frame of a CPU */
 	__u32 prefixed;        /* 1: addresses are cut to mask4 and mask6 */
-	__u32 quick;           /* 1: the short cut may be taken: Ethernet, all frames counted */
+	__u32 quick;           /* 1: the short cut may be taken: Ethernet, what is seen is counted */
 	__u32 one_word4;       /* 1: word 4 is the same in all keys: one link, and ports do not count */
 	__u32 plain;           /* 1: no atomic additions, no calls: no JIT of a 32-bit machine has them */
 	__u32 preemptible;     /* 1: a CPU's program may interrupt another: no cache then */

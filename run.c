@@ -218,10 +218,10 @@ static int load_link(struct run *run, size_t i, struct failure *failure)
 	if (err)
 		return fail(failure, 0, "%s: filter", link->info.name),
 		       fail_reason(failure, "%s", filter.error);
-	config->filtered = filter.insns != NULL;
+	config->filtered = filter.insns ? 1 + filter.wants_key : 0;
 	if (config->frags && filter.pieces_alone)
 		config->frags = 2;
-	config->quick = config->link_type == LINK_ETHERNET && !config->filtered &&
+	config->quick = config->link_type == LINK_ETHERNET && config->filtered < 2 &&
 			!config->kernel_trace;
 	program.filter = filter.insns;
 	program.filter_len = filter.len;

@@ -134,6 +134,12 @@ SECTION("xdp") static int xguard(struct xdp_md *ctx)
 	__u64 *key = (__u64 *)&p.key;
 	struct frame f = { .ctx = ctx, .key = key };
 
+	if (CONFIG(filtered) == 1) {
+		if (!filter(&p, ctx, length))
+			return XDP_PASS;
+		data = frame_data(ctx);
+		end = frame_end(ctx);
+	}
 	if (CONFIG(quick) && count_quickly(data, end, cpu, length))
 		return XDP_PASS;
 	f.data = frame_data(ctx);
@@ -143,7 +149,7 @@ SECTION("xdp") static int xguard(struct xdp_md *ctx)
 	key[4] = f.ports | AT(CONFIG(ifindex), 4, 4);
 	key[5] = f.rest;
 	asm volatile("" : : "r"(key) : "memory"); /* the key is in memory from here on */
-	if (CONFIG(filtered) && !filter(&p, ctx, length))
+	if (CONFIG(filtered) > 1 && !filter(&p, ctx, length))
 		return XDP_PASS;
 	group(key);
 	if (CONFIG(kernel_trace))

@@ -107,7 +107,7 @@ static int load(const struct filter *filter, struct failure *failure)
 		.version = XGUARD_ABI, .ifindex = 1, .link_type = link_type,
 		.frags = in_pieces ? 1 + filter->pieces_alone : 0,
 		.filtered = !!filter->insns, .cpus = maps.cpus, .slot_bits = maps.slot_bits,
-		.sample = 1, .multiplier = { 1, 3, 5, 7, 9, 11 },
+		.sample = 1, .quick = link_type == LINK_ETHERNET, .multiplier = { 1, 3, 5, 7, 9, 11 },
 	};
 	struct bpf_program program = {
 		.object = xdp_object, .size = xdp_object_end - xdp_object,

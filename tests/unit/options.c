@@ -172,7 +172,7 @@ static const struct golden accepted[] = {
 	{"-i eth0 -k --start 22:00 --stop=2026-11-23T22:00:30+01:00",
 	 "eth0 kernel start=22:00 stop=2026-11-23T22:00:30+01:00"},
 	{"-i eth0 -k --stop 24:00", "--stop '24:00': not a time; write a time of day, such as 22:00 or "
-	 "22:00:30, or a moment, such as 2026-11-23T22:00, behind both Z for UTC if that is meant"},
+	 "22:00:30, or a moment, such as 2026-11-23T22:00; for UTC, with Z at its end"},
 	{"-i eth0 -k --duration 4.1", "eth0 kernel duration=4100000000"},
 	{"-i eth0 -k --duration 1000000000", "eth0 kernel duration=1000000000000000000"},
 	{"-i eth0 -k -c 1", "eth0 kernel count=1"},
