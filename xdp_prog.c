@@ -98,10 +98,9 @@ INLINE int filter(struct packet *p, struct xdp_md *ctx, __u64 length)
 	p->data = frame_data(ctx);
 	p->data_end = frame_end(ctx);
 	p->length = length;
-	if (CONFIG(frags) && (CONFIG(frags) > 1 || length != (__u64)(p->data_end - p->data))) {
-		p->ctx = ctx;
+	*(struct xdp_md *volatile *)&p->ctx = ctx;
+	if (CONFIG(frags) && (CONFIG(frags) > 1 || length != (__u64)(p->data_end - p->data)))
 		return call_match_pieces(p);
-	}
 	return match(p);
 }
 
@@ -132,16 +131,20 @@ SECTION("xdp") static int xguard(struct xdp_md *ctx)
 	__u64 length = CONFIG(frags) ? buffer_length(ctx) : (__u64)(end - data);
 	struct packet p;
 	__u64 *key = (__u64 *)&p.key;
-	struct frame f = { .ctx = ctx, .key = key };
+	struct frame f = { .key = key };
 
 	if (CONFIG(filtered) == 1) {
 		if (!filter(&p, ctx, length))
 			return XDP_PASS;
+		ctx = *(struct xdp_md *volatile *)&p.ctx; /* from here: no register is kept for it then */
+		length = *(volatile __u32 *)&p.length;
+		cpu = this_cpu();
 		data = frame_data(ctx);
 		end = frame_end(ctx);
 	}
 	if (CONFIG(quick) && count_quickly(data, end, cpu, length))
 		return XDP_PASS;
+	f.ctx = ctx;
 	f.data = frame_data(ctx);
 	f.end = frame_end(ctx);
 	key[0] = key[1] = key[2] = key[3] = 0;
@@ -149,8 +152,12 @@ SECTION("xdp") static int xguard(struct xdp_md *ctx)
 	key[4] = f.ports | AT(CONFIG(ifindex), 4, 4);
 	key[5] = f.rest;
 	asm volatile("" : : "r"(key) : "memory"); /* the key is in memory from here on */
-	if (CONFIG(filtered) > 1 && !filter(&p, ctx, length))
-		return XDP_PASS;
+	if (CONFIG(filtered) > 1) {
+		if (!filter(&p, ctx, length))
+			return XDP_PASS;
+		length = *(volatile __u32 *)&p.length;
+		cpu = this_cpu();
+	}
 	group(key);
 	if (CONFIG(kernel_trace))
 		print(&p.key, key, cpu, length);
