@@ -136,7 +136,8 @@ SECTION("xdp") static int xguard(struct xdp_md *ctx)
 	if (CONFIG(filtered) == 1) {
 		if (!filter(&p, ctx, length))
 			return XDP_PASS;
-		ctx = *(struct xdp_md *volatile *)&p.ctx; /* from here: no register is kept for it then */
+		/* Read back: registers that live on over call_match_pieces() would cost the others, too. */
+		ctx = *(struct xdp_md *volatile *)&p.ctx;
 		length = *(volatile __u32 *)&p.length;
 		cpu = this_cpu();
 		data = frame_data(ctx);
