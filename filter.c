@@ -18,35 +18,40 @@ static void set_link(struct compiler *c, unsigned int link_type)
 		c->payload = 14;
 		c->network_802_2 = 3;
 	}
+	c->first_header = c->payload + c->network;
 }
 
-/* From so many addresses and numbers on it takes less to load, not to run, if they are fields. */
-#define LONG 32
+/* From so many addresses and numbers on, values become fields; and in lists of single IPv4 addresses or
+ * ports, which are short as they are, only if there are so many "and" besides. */
+#define LONG  32
+#define MIXED 8
 
-static void measure(struct compiler *c)
+static unsigned int choose_fields(const struct compiler *c)
 {
-	int ip = 0, ip6 = 0, ports = 0, others = 0;
+	int ip = 0, ip6 = 0, ports = 0, others = 0, ands = 0;
 
 	for (const struct token *token = c->tokens; token->type != T_END; token++) {
 		ip += token->type == T_IPV4;
 		ip6 += token->type == T_IPV6;
 		ports += token->type == T_PORT || token->type == T_PORTRANGE;
 		others += token->type == T_NUMBER || token->type == T_WORD;
+		ands += token->type == T_AND;
 	}
 	if (ip + ip6 + others < LONG)
-		return;
-	c->ip6_fields = ip6 > 0;
-	c->ip_fields = ip + ip6 && ports;
+		return 0;
+	return (ip && ands >= MIXED) << F_ADDRESS | (ip6 > 0) << F_ADDRESS6 |
+	       (ports && ands >= MIXED) << F_PORT;
 }
 
-static void compile(struct compiler *c, unsigned int protocol, unsigned int link_type)
+static void compile(struct compiler *c, unsigned int protocol, unsigned int link_type, int fields)
 {
 	int group = -1;
 
 	set_link(c, link_type);
 	filter_lex(c);
 	c->token = c->tokens;
-	measure(c);
+	if (fields)
+		c->fields = choose_fields(c);
 	if (c->token->type != T_END)
 		group = filter_parse(c);
 	if (protocol) {
@@ -75,8 +80,9 @@ static void release(struct compiler *c)
 	free(c);
 }
 
-int filter_compile(struct filter *filter, const char *expression, unsigned int protocol,
-		   unsigned int link_type, int pieces)
+/* Returns as filter_compile() does, or -E2BIG: too long, but may be shorter without fields. */
+static int attempt(struct filter *filter, const char *expression, unsigned int protocol,
+		   unsigned int link_type, int pieces, int fields)
 {
 	struct compiler *c = calloc(1, sizeof(*c));
 	int err;
@@ -88,12 +94,22 @@ int filter_compile(struct filter *filter, const char *expression, unsigned int p
 	c->pieces = pieces;
 	c->text = expression ? expression : "";
 	if (!setjmp(c->failed))
-		compile(c, protocol, link_type);
+		compile(c, protocol, link_type, fields);
 	else
 		filter_free(filter);
 	err = c->err;
+	if (err && c->too_long && c->fields)
+		err = -E2BIG;
 	release(c);
 	return err;
+}
+
+int filter_compile(struct filter *filter, const char *expression, unsigned int protocol,
+		   unsigned int link_type, int pieces)
+{
+	int err = attempt(filter, expression, protocol, link_type, pieces, 1);
+
+	return err == -E2BIG ? attempt(filter, expression, protocol, link_type, pieces, 0) : err;
 }
 
 void filter_free(struct filter *filter)

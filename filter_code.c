@@ -106,9 +106,6 @@ static void arrive(struct code *code, int to)
 		state->transport = -1;
 	if (state->chain != code->now.chain)
 		state->chain = -1;
-	for (int i = 0; i < 5; i++)
-		if (state->field[i] != code->now.field[i])
-			state->field[i] = -1;
 }
 
 /* What is emitted next, now that all ways out of the tests so far are known. */
@@ -246,12 +243,7 @@ static void emit_chain(struct code *code, const struct test *test)
 
 static void emit_field(struct code *code, const struct test *test)
 {
-	filter_need_field(code, test);
 	code->now.value[0] = code->now.value[1] = -1;
-	if (test->kind == V_MAKE) {
-		always(code, test, 1);
-		return;
-	}
 	if (test->kind == V_VALID) {
 		filter_field_valid(code, test);
 		branch(code, test, BPF_JMP32_IMM(BPF_JEQ, BPF_REG_0, 0, 0), 1);
@@ -279,7 +271,7 @@ static void emit_test(struct code *code, int number)
 		emit_chain(code, test);
 		return;
 	}
-	if (test->kind == V_FIELD || test->kind == V_VALID || test->kind == V_MAKE) {
+	if (test->kind == V_FIELD || test->kind == V_VALID) {
 		emit_field(code, test);
 		return;
 	}
@@ -344,15 +336,14 @@ static void emit_beginning(struct code *code)
 /* One of the two kinds of code, from head on. Returns its length. */
 static size_t write(struct code *code, int head)
 {
-	struct state nothing = {
-		.value = { -1, -1 }, .transport = -1, .field = { -1, -1, -1, -1, -1 }, .chain = -1,
-	};
+	struct state nothing = { .value = { -1, -1 }, .transport = -1, .chain = -1 };
 
 	memset(code->states, 0, code->c->ntests * sizeof(*code->states));
 	code->len = code->size = code->at = 0;
 	code->used[0] = code->used[1] = 0;
 	emit_beginning(code);
 	filter_copy(code);
+	filter_make_fields(code);
 	code->now = nothing;
 	arrive(code, head);
 	go(code, head, head == NO_MATCH ? MATCH : next_test(code));

@@ -14,7 +14,6 @@ struct state {
 	__u8 next;              /* which of the two to load into next */
 	__u8 reached;
 	int transport;          /* offset of the IPv4 header whose length r5 includes, -1: none */
-	int field[5];           /* scratch has these fields, of the IP header there; -1: it has not */
 	int chain;              /* scratch has the chain of headers at this offset * 2 + is-IPv6, -1: no */
 	__u32 length;           /* bytes that the frame has at least, from r2 on */
 	__u32 transport_length; /* bytes that are behind r5 at least */
@@ -66,11 +65,10 @@ void filter_copy(struct code *code);
 int filter_load_copy(struct code *code, int reg, __u32 offset, int size);
 
 /*
- * filter_field.c: make sure that scratch has the field that a test is about; r0 = 0 if
- * the field is what the test wants, or at most its span; r0 = 0 if the frame ends before it. r0, r4, r5
- * are lost.
+ * filter_field.c: put the fields that tests are about into scratch; r0 = 0 if the field is what the test
+ * wants, or at most its span; r0 = 0 if the frame ends before or within it. r0, r4, r5 are lost.
  */
-void filter_need_field(struct code *code, const struct test *test);
+void filter_make_fields(struct code *code);
 void filter_match_field(struct code *code, const struct test *test);
 void filter_field_valid(struct code *code, const struct test *test);
 

@@ -10,14 +10,11 @@
 #include "filter_code.h"
 #include "packet.h"
 
-#define COPY_SIZE 64u /* of each copy, and of what comes before it in scratch */
-
-/* The frame's length where the kernel does not remember it as a register's: half a word on. */
-#define LENGTH ((__u32)offsetof(struct packet, loaded) + 4)
+#define COPY_SIZE 64u /* room for each in scratch, the bytes in front of it included */
 
 static __u32 place(const struct code *code, int copy)
 {
-	__u32 shift = !copy && code->c->link == L_ETHERNET ? 2 : 0;
+	__u32 shift = !copy && code->c->first_header ? 2 : 0; /* behind Ethernet */
 
 	return offsetof(struct packet, scratch) + copy * COPY_SIZE + shift;
 }
@@ -40,7 +37,7 @@ static void ask(struct code *code, int copy)
 
 	filter_append(code, BPF_LDX_MEM(BPF_W, BPF_REG_4, BPF_REG_6, offsetof(struct packet, length)));
 	filter_append(code, BPF_JMP_IMM(BPF_JGT, BPF_REG_4, most, 1));
-	filter_append(code, BPF_JMP_IMM(BPF_JNE, BPF_REG_4, 0, 1));
+	filter_append(code, BPF_JMP_IMM(BPF_JGT, BPF_REG_4, 0, 1)); /* != tells kernels before 6.8 nothing */
 	filter_append(code, BPF_MOV64_IMM(BPF_REG_4, most));
 	filter_append(code, BPF_LDX_MEM(BPF_DW, BPF_REG_1, BPF_REG_6, offsetof(struct packet, ctx)));
 	filter_append(code, BPF_MOV64_IMM(BPF_REG_2, 0));
@@ -87,8 +84,6 @@ void filter_copy(struct code *code)
 		measure(code);
 	if (!code->copied[0] && !code->copied[1])
 		return;
-	filter_append(code, BPF_LDX_MEM(BPF_W, BPF_REG_0, BPF_REG_6, offsetof(struct packet, length)));
-	filter_append(code, BPF_STX_MEM(BPF_W, BPF_REG_6, BPF_REG_0, LENGTH));
 	for (int copy = 0; copy < 2; copy++)
 		if (code->copied[copy]) {
 			clear(code, copy);
@@ -103,7 +98,7 @@ int filter_load_copy(struct code *code, int reg, __u32 offset, int size)
 	if (copy < 0 || code->copied[copy] < offset + size)
 		return 0;
 	if (code->now.length < offset + size) {
-		filter_emit(code, BPF_LDX_MEM(BPF_W, reg, BPF_REG_1, LENGTH));
+		filter_emit(code, BPF_LDX_MEM(BPF_W, reg, BPF_REG_1, offsetof(struct packet, length)));
 		filter_jump(code, BPF_JMP32_IMM(BPF_JLT, reg, offset + size, 0), NO_MATCH);
 		code->now.length = offset + size;
 	}

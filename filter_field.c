@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * Fields: what a long filter asks about again and again. The first such test on a way puts the field
- * into scratch, with a mask beside it: which of its bytes the frame has. A test then is one comparison
- * of plain numbers, where else an IPv6 address takes four loads of the frame, each with a check of
- * its length. The verifier keeps account of what is known about a frame's length on every way through
- * the filter, and would go through hundreds of addresses several times over.
+ * Fields: what a long filter asks about again and again. At its beginning they are put into scratch, with
+ * a mask beside each: which of its bytes the frame has. A test then is one comparison of plain numbers,
+ * where else an IPv6 address takes four loads of the frame, each with a check of its length. The verifier
+ * keeps account of what is known about a frame's length on every way through the filter, and would go
+ * through hundreds of addresses several times over.
  *
  *	addresses (F_ADDRESS)        two words as in the frame     two words of mask
  *	an address (F_ADDRESS6)      16 bytes as in the frame      16 bytes of mask
@@ -13,7 +13,8 @@
  * Of a field that the frame ends before or within, the mask leaves what is not there out of the
  * comparison; but libpcap would fail the whole filter then, so V_VALID does, behind a test that holds.
  * Words of an address are there as a whole or not at all, since libpcap loads them so. In a later
- * fragment NO_PORT stands in the ports' place.
+ * fragment NO_PORT stands in the ports' place. Fields are of the header that an Ethernet type leads to,
+ * and nothing where the type is another: their tests come behind one of the type.
  *
  * The verifier must not know what is stored, or it would go on once for each value: so constants are
  * mixed with a zero that it takes for any number, and all words are written as a whole at the end.
@@ -28,7 +29,7 @@
 
 #define NO_PORT 0x10000
 
-/* Words of scratch: of each of state.field's entries, and one with all bits set. */
+/* Words of scratch: where each kind of field stands, and one with all bits set. */
 enum { SOURCE, DESTINATION, PORTS, PORTS6, ADDRESSES };
 static const __u8 places[] = { 16, 20, 24, 26, 28 };
 #define ONES WORD(30)
@@ -145,8 +146,6 @@ static void make_address(struct code *code, __u32 offset, __u32 size, __u32 to)
 {
 	struct jumps is_short = { .n = 0 }, end = { .n = 0 }, done = { .n = 0 };
 
-	for (__u32 at = 0; at < 2 * size; at += 8)
-		store(code, BPF_DW, BPF_REG_0, to + at);
 	if (!code->pieces) {
 		unless(code, offset + size, &is_short);
 		for (__u32 at = 0; at < size; at += 8) {
@@ -187,12 +186,13 @@ static void make_ports(struct code *code, __u32 base, int six, __u32 to)
 	__u32 offset = base + (six ? 40 : 0);
 	struct jumps done = { .n = 0 };
 
+	load(code, BPF_DW, BPF_REG_0, ONES);
+	store(code, BPF_DW, BPF_REG_0, to + 8);
+	filter_emit(code, BPF_ALU64_IMM(BPF_XOR, BPF_REG_0, -1));
 	filter_emit(code, none[0]);
 	filter_emit(code, none[1]);
 	filter_emit(code, BPF_ALU64_REG(BPF_XOR, BPF_REG_0, BPF_REG_5));
 	store(code, BPF_DW, BPF_REG_0, to);
-	load(code, BPF_DW, BPF_REG_0, ONES);
-	store(code, BPF_DW, BPF_REG_0, to + 8);
 	if (!six)
 		pass_header(code, base, &done);
 	load(code, BPF_DW, BPF_REG_0, ONES);
@@ -208,22 +208,57 @@ static void make_ports(struct code *code, __u32 base, int six, __u32 to)
 	rewrite(code, to, 2);
 }
 
-void filter_need_field(struct code *code, const struct test *test)
+/* IPv4's fields, then IPv6's, each with its ports last: r4 does not come back from there. */
+static void make(struct code *code, unsigned int slots, __u32 base, int six)
 {
-	int slot = slot_of(test);
-	__u32 to = WORD(places[slot]);
+	if (!six && slots >> ADDRESSES & 1)
+		make_address(code, base + 12, 8, WORD(places[ADDRESSES]));
+	if (six && slots >> SOURCE & 1)
+		make_address(code, base + 8, 16, WORD(places[SOURCE]));
+	if (six && slots >> DESTINATION & 1)
+		make_address(code, base + 24, 16, WORD(places[DESTINATION]));
+	if (slots >> (six ? PORTS6 : PORTS) & 1)
+		make_ports(code, base, six, WORD(places[six ? PORTS6 : PORTS]));
+}
 
-	if (code->now.field[slot] == (int)test->base)
+/* Behind Ethernet: what the type says. */
+static void make_by_type(struct code *code, unsigned int slots)
+{
+	const struct compiler *c = code->c;
+	struct jumps done = { .n = 0 }, six = { .n = 0 };
+
+	unless(code, c->first_header, &done);
+	fetch(code, c->first_header - 2, 2);
+	filter_jump_ahead(code, &six, BPF_JMP32_IMM(BPF_JEQ, BPF_REG_0, htons(0x86dd), 0));
+	filter_jump_ahead(code, &done, BPF_JMP32_IMM(BPF_JNE, BPF_REG_0, htons(0x800), 0));
+	make(code, slots, c->first_header, 0);
+	filter_jump_ahead(code, &done, BPF_JMP_A(0));
+	filter_land(code, &six);
+	make(code, slots, c->first_header, 1);
+	filter_land(code, &done);
+}
+
+void filter_make_fields(struct code *code)
+{
+	static const __u8 words[] = { 4, 4, 2, 2, 2 };
+	unsigned int slots = 0;
+
+	for (int i = 0; i < code->norder; i++)
+		if (code->c->tests[code->order[i]].kind == V_FIELD)
+			slots |= 1u << slot_of(&code->c->tests[code->order[i]]);
+	if (!slots)
 		return;
-	code->now.field[slot] = test->base;
-	code->now.transport = -1;
 	begin(code);
-	if (test->size == F_ADDRESS)
-		make_address(code, test->base + 12, 8, to);
-	else if (test->size == F_ADDRESS6)
-		make_address(code, test->base + test->offset, 16, to);
-	else
-		make_ports(code, test->base, test->size == F_PORT6, to);
+	for (int slot = 0; slot < 5; slot++)
+		for (int i = 0; slots >> slot & 1 && i < words[slot]; i++)
+			store(code, BPF_DW, BPF_REG_0, WORD(places[slot]) + 8 * i);
+	if (code->c->first_header) { /* Ethernet */
+		make_by_type(code, slots);
+	} else {
+		make(code, slots, code->c->first_header, 1);
+		begin(code);
+		make(code, slots, code->c->first_header, 0);
+	}
 }
 
 /* r0 = the port's distance from the least one that is wanted. */

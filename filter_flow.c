@@ -258,7 +258,7 @@ int filter_order(struct compiler *c, int *head, int **order)
 	number(flow);
 	flow->words = flow->ncomparisons / 32 + 1;
 	if (flow->words * flow->norder > MEMORY_MAX / 8)
-		filter_fail(c, NULL, "the filter is too long: leave out some of it, or run a second xguard");
+		filter_too_long(c);
 	flow->known = c->known = calloc(c->ntests, sizeof(*flow->known));
 	facts = need_memory(c, 4, 2 * flow->words, sizeof(*facts));
 	if (!flow->known)

@@ -33,6 +33,12 @@ void filter_fail(struct compiler *c, const struct token *token, const char *form
 	longjmp(c->failed, 1);
 }
 
+void filter_too_long(struct compiler *c)
+{
+	c->too_long = 1;
+	filter_fail(c, NULL, "the filter is too long: leave out some of it, or run a second xguard");
+}
+
 void filter_no_memory(struct compiler *c)
 {
 	c->err = -ENOMEM;
@@ -48,7 +54,7 @@ static struct test *new_test(struct compiler *c)
 		struct test *tests;
 
 		if (size > TESTS_MAX)
-			filter_fail(c, NULL, "the filter is too long: leave out some of it, or run a second xguard");
+			filter_too_long(c);
 		tests = realloc(c->tests, size * sizeof(*tests));
 		if (!tests)
 			filter_no_memory(c);
@@ -196,15 +202,10 @@ int filter_relate(struct compiler *c, int left, int right, int op)
 	return last_test(c);
 }
 
-/* A test of a field that has one way out only. */
-static int unfailing(struct compiler *c, enum test_kind kind, enum field field, __u32 offset)
+/* Is such a value a field, in a header where the first one is? */
+int filter_has_field(const struct compiler *c, enum field field)
 {
-	int group = filter_masked(c, kind, offset, field, 0, BPF_JNE, 0);
-
-	c->tests[group].base = c->payload + c->network;
-	c->tests[group].to[0] = NO_MATCH;
-	c->tests[group].exits[0] = (struct exits){ -1, -1 };
-	return group;
+	return c->fields >> field & 1 && c->payload + c->network == c->first_header && !c->labels;
 }
 
 /*
@@ -215,26 +216,14 @@ int filter_field(struct compiler *c, enum field field, __u32 offset, __u32 mask,
 		 __u32 span)
 {
 	int group = filter_masked(c, V_FIELD, offset, field, 0, BPF_JLE, k);
+	int valid = filter_masked(c, V_VALID, offset, field, 0, BPF_JNE, 0);
 
-	c->tests[group].base = c->payload + c->network;
+	c->tests[group].base = c->tests[valid].base = c->first_header;
 	c->tests[group].span = span;
 	c->tests[group].mask = mask;
-	return filter_and(c, group, unfailing(c, V_VALID, field, offset));
-}
-
-/* A group that found an IP header, and the fields of that one, at a place where they are made once for
- * all tests that come later. */
-int filter_fields(struct compiler *c, int group, int six)
-{
-	if (six && c->ip6_fields) {
-		group = filter_and(c, group, unfailing(c, V_MAKE, F_ADDRESS6, 8));
-		group = filter_and(c, group, unfailing(c, V_MAKE, F_ADDRESS6, 24));
-	}
-	if (!six && c->ip_fields)
-		group = filter_and(c, group, unfailing(c, V_MAKE, F_ADDRESS, 12));
-	if (c->ip_fields)
-		group = filter_and(c, group, unfailing(c, V_MAKE, six ? F_PORT6 : F_PORT, 0));
-	return group;
+	c->tests[valid].to[0] = NO_MATCH;
+	c->tests[valid].exits[0] = (struct exits){ -1, -1 };
+	return filter_and(c, group, valid);
 }
 
 /* A field of the frame is a, b or other. */

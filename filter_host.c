@@ -29,7 +29,7 @@ static int host_at(struct compiler *c, __u32 source, __u32 destination, __u32 ad
 	__u32 offset = direction == D_SRC ? source : destination;
 
 	if (direction == D_SRC || direction == D_DST) {
-		if (source == IP_SOURCE && c->ip_fields && mask && !(address & ~mask))
+		if (source == IP_SOURCE && filter_has_field(c, F_ADDRESS) && mask && !(address & ~mask))
 			return filter_field(c, F_ADDRESS, offset, mask, address, 0);
 		return filter_masked(c, V_FRAME, c->payload + c->network + offset, 4, mask, BPF_JEQ,
 				     address);
@@ -49,7 +49,7 @@ int filter_host(struct compiler *c, const struct token *token, __u32 address, __
 		filter_fail(c, token, "an IPv4 address goes with ip, arp or rarp, not with the "
 			    "protocol in front of %.*s", TOKEN_TEXT(c, token));
 	if (q.protocol == P_DEFAULT || q.protocol == P_IP)
-		ip = filter_and(c, filter_fields(c, filter_ethertype(c, token, ETH_IP), 0),
+		ip = filter_and(c, filter_ethertype(c, token, ETH_IP),
 				host_at(c, IP_SOURCE, IP_DESTINATION, address, mask, q.direction));
 	if (q.protocol == P_IP || (q.protocol == P_DEFAULT && c->labels))
 		return ip;
@@ -93,8 +93,8 @@ static int host6_at(struct compiler *c, const struct token *token, __u32 offset,
 {
 	int group = filter_ethertype(c, token, ETH_IP6);
 
-	if (c->ip6_fields)
-		return filter_and(c, filter_fields(c, group, 1),
+	if (filter_has_field(c, F_ADDRESS6))
+		return filter_and(c, group,
 				  filter_field(c, F_ADDRESS6, offset, 0, number_of(c, address, prefix), 0));
 	for (unsigned int word = 0; word < 4; word++) {
 		unsigned int bits = prefix < 32 * word ? 0 : prefix - 32 * word;
@@ -202,8 +202,7 @@ int filter_ports(struct compiler *c, const struct token *token, __u32 low, __u32
 		 unsigned int protocol, enum direction direction)
 {
 	__u32 header = c->payload + c->network;
-	int ip6 = filter_fields(c, filter_ethertype(c, token, ETH_IP6), 1);
-	int ip = filter_fields(c, filter_ethertype(c, token, ETH_IP), 0);
+	int ip6 = filter_ethertype(c, token, ETH_IP6), ip = filter_ethertype(c, token, ETH_IP);
 
 	if (low > high) {
 		__u32 swap = low;
@@ -213,7 +212,7 @@ int filter_ports(struct compiler *c, const struct token *token, __u32 low, __u32
 	}
 	ip6 = filter_and(c, ip6, has_ports(c, header + 6, protocol));
 	ip = filter_and(c, ip, has_ports(c, header + 9, protocol));
-	if (c->ip_fields) {
+	if (filter_has_field(c, F_PORT)) {
 		ip6 = filter_and(c, ip6, field_ports(c, F_PORT6, low, high, direction));
 		ip = filter_and(c, ip, field_ports(c, F_PORT, low, high, direction));
 		return filter_or(c, ip6, ip);

@@ -72,9 +72,9 @@ struct exits {
 };
 
 /*
- * In a long filter an address or a port may be one test of a field that V_MAKE, which always holds, or
- * the first such test has put into scratch: see filter_field.c. It holds, too, for a field that the frame
- * ends before or within, if what there is of it is right; V_VALID, behind it, then fails the filter.
+ * In a long filter an address or a port may be one test of a field that is in scratch from the beginning:
+ * see filter_field.c. It holds, too, for a field that the frame ends before or within, if what there is of
+ * it is right; V_VALID, behind it, then fails the filter.
  */
 enum field { F_ADDRESS, F_ADDRESS6, F_PORT, F_PORT6 };
 struct address {
@@ -83,10 +83,11 @@ struct address {
 };
 
 /* A group of tests goes by the number of its first one, which holds the group's exits. */
-enum test_kind { V_FRAME, V_TRANSPORT, V_PACKET, V_FIELD, V_VALID, V_MAKE, V_ARITH, V_CHAIN, V_ALWAYS };
+enum test_kind { V_FRAME, V_TRANSPORT, V_PACKET, V_FIELD, V_VALID, V_ARITH, V_CHAIN, V_ALWAYS };
 struct test {
 	__u8 kind;
-	__u8 size;         /* bytes: 1, 2 or 4; V_CHAIN: 4 or 6, the version of IP; V_FIELD: enum field */
+	__u8 size;         /* bytes: 1, 2 or 4; V_CHAIN: 4 or 6, the version of IP; V_FIELD,
+	                    * V_VALID: enum field */
 	__u8 op;           /* BPF_JEQ, BPF_JSET, BPF_JLE: from k to k + span, ANY_OF; V_ARITH: all */
 	__u32 offset;      /* in the frame, behind the IPv4 header, in struct packet */
 	__u32 base;        /* V_TRANSPORT: offset of the IPv4 header; V_FIELD: of the IP header */
@@ -116,8 +117,8 @@ struct compiler {
 	struct arith *ariths;
 	int nariths, ariths_size;
 	int depth;               /* of parentheses */
-	int ip6_fields;          /* a long filter: IPv6 addresses are fields */
-	int ip_fields;           /* a long filter of addresses and ports: so are they */
+	unsigned int fields;     /* 1 << enum field: such values are fields */
+	int too_long;            /* why the compiler failed */
 	struct address *addresses;
 	int naddresses, addresses_size;
 	void *work[6];           /* memory of the steps behind the parser */
@@ -126,6 +127,7 @@ struct compiler {
 	/* Where things are, at this point of the expression: vlan, mpls and pppoes shift it. */
 	enum link link;
 	__u32 link_header, link_type, payload;
+	__u32 first_header;      /* where the network header is if nothing has shifted it */
 	__u32 network, network_802_2; /* behind payload */
 	int labels;              /* MPLS labels passed */
 };
@@ -134,6 +136,7 @@ struct compiler {
 _Noreturn void filter_fail(struct compiler *c, const struct token *token, const char *format, ...)
 	__attribute__((format(printf, 3, 4)));
 _Noreturn void filter_no_memory(struct compiler *c);
+_Noreturn void filter_too_long(struct compiler *c);
 
 /* filter_lex.c. */
 void filter_lex(struct compiler *c);
@@ -181,9 +184,9 @@ int filter_compare(struct compiler *c, enum test_kind kind, __u32 offset, int si
 int filter_between(struct compiler *c, enum test_kind kind, __u32 offset, int size, __u32 low,
 		   __u32 high);
 int filter_any_of(struct compiler *c, __u32 offset, int size, __u32 a, __u32 b, __u32 other);
+int filter_has_field(const struct compiler *c, enum field field);
 int filter_field(struct compiler *c, enum field field, __u32 offset, __u32 mask, __u32 k,
 		 __u32 span);
-int filter_fields(struct compiler *c, int group, int six);
 int filter_relate(struct compiler *c, int left, int right, int op);
 int filter_is_length(struct compiler *c);
 int filter_ethertype(struct compiler *c, const struct token *token, __u32 type);

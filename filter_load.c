@@ -17,7 +17,7 @@ void filter_append(struct code *code, struct bpf_insn insn)
 		int *to;
 
 		if (size > FILTER_MAX_INSNS)
-			filter_fail(code->c, NULL, "the filter is too long: leave out some of it, or run a second xguard");
+			filter_too_long(code->c);
 		insns = realloc(*code->insns, size * sizeof(*insns));
 		if (insns)
 			*code->insns = insns;

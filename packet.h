@@ -10,7 +10,7 @@
 #include <stddef.h>
 
 /* Changes whenever a record below does; --object refuses an object that has another one. */
-#define XGUARD_ABI 0x78670006u
+#define XGUARD_ABI 0x78670007u
 
 /*
  * Which fields a key has. The same bits say which fields make a flow (config.by), what a frame
@@ -138,8 +138,9 @@ struct packet {
 	__u64 data_end;
 	__u64 ctx;
 #endif
+	__u32 reserved;        /* so that length is no whole word of the stack: what the verifier learns about
+				* one load of it should not stick to the others */
 	__u32 length;          /* bytes of the frame, without FCS, fragments included */
-	__u32 reserved;
 	__u64 loaded;          /* match_pieces() has the kernel write here */
 	__u64 scratch[31];     /* match() and match_pieces() may write here */
 };
@@ -171,7 +172,7 @@ _Static_assert(sizeof(struct packet) == 336, "packet");
 PACKET_ASSERT(packet, data, 48);
 PACKET_ASSERT(packet, data_end, 56);
 PACKET_ASSERT(packet, ctx, 64);
-PACKET_ASSERT(packet, length, 72);
+PACKET_ASSERT(packet, length, 76);
 PACKET_ASSERT(packet, loaded, 80);
 PACKET_ASSERT(packet, scratch, 88);
 

@@ -37,7 +37,6 @@ static void check_insn(const struct bpf_insn *insns, size_t len, int pieces, siz
 	const struct bpf_insn *insn = &insns[i];
 	int class = BPF_CLASS(insn->code), exit = insn->code == (BPF_JMP | BPF_EXIT);
 	int size = BPF_SIZE(insn->code) == BPF_DW ? 8 : BPF_SIZE(insn->code) == BPF_W ? 4 : 1;
-	int first = pieces ? offsetof(struct packet, loaded) : offsetof(struct packet, scratch);
 	int highest = pieces ? BPF_REG_9 : BPF_REG_5, packet = pieces ? BPF_REG_6 : BPF_REG_1;
 
 	if (insn->dst_reg > highest || insn->src_reg > highest)
@@ -48,7 +47,7 @@ static void check_insn(const struct bpf_insn *insns, size_t len, int pieces, siz
 	if (exit != (i == len - 1))
 		broken("an exit too many, or none at the end", text, i);
 	if (class == BPF_ST || (class == BPF_STX &&
-	    (insn->dst_reg != packet || insn->off < first ||
+	    (insn->dst_reg != packet || insn->off < (int)offsetof(struct packet, scratch) ||
 	     insn->off + size > (int)sizeof(struct packet))))
 		broken("a store outside of scratch", text, i);
 }
