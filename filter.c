@@ -21,12 +21,14 @@ static void set_link(struct compiler *c, unsigned int link_type)
 	c->first_header = c->payload + c->network;
 }
 
-/* From so many addresses and numbers on, values become fields; and in lists of single IPv4 addresses or
- * ports, which are short as they are, only if there are so many "and" besides. */
+/*
+ * From so many addresses and numbers on, IPv6 addresses become fields. With so many "and" besides, which
+ * make the ways through a filter many, all values do, and what else is looked at is copied.
+ */
 #define LONG  32
 #define MIXED 8
 
-static unsigned int choose_fields(const struct compiler *c)
+static void measure(struct compiler *c)
 {
 	int ip = 0, ip6 = 0, ports = 0, others = 0, ands = 0;
 
@@ -38,9 +40,10 @@ static unsigned int choose_fields(const struct compiler *c)
 		ands += token->type == T_AND;
 	}
 	if (ip + ip6 + others < LONG)
-		return 0;
-	return (ip && ands >= MIXED) << F_ADDRESS | (ip6 > 0) << F_ADDRESS6 |
-	       (ports && ands >= MIXED) << F_PORT;
+		return;
+	c->is_mixed = ands >= MIXED;
+	c->fields = (ip && c->is_mixed) << F_ADDRESS | (ip6 > 0) << F_ADDRESS6 |
+	       (ports && c->is_mixed) << F_PORT;
 }
 
 static void compile(struct compiler *c, unsigned int protocol, unsigned int link_type, int fields)
@@ -51,7 +54,7 @@ static void compile(struct compiler *c, unsigned int protocol, unsigned int link
 	filter_lex(c);
 	c->token = c->tokens;
 	if (fields)
-		c->fields = choose_fields(c);
+		measure(c);
 	if (c->token->type != T_END)
 		group = filter_parse(c);
 	if (protocol) {
@@ -80,6 +83,15 @@ static void release(struct compiler *c)
 	free(c);
 }
 
+/* Only the code for frames in pieces is too long. */
+static void give_up_pieces(struct compiler *c)
+{
+	free(c->filter->pieces);
+	c->filter->pieces = NULL;
+	c->filter->no_pieces = 1;
+	c->err = 0;
+}
+
 /* Returns as filter_compile() does, or -E2BIG: too long, but may be shorter without fields. */
 static int attempt(struct filter *filter, const char *expression, unsigned int protocol,
 		   unsigned int link_type, int pieces, int fields)
@@ -95,10 +107,12 @@ static int attempt(struct filter *filter, const char *expression, unsigned int p
 	c->text = expression ? expression : "";
 	if (!setjmp(c->failed))
 		compile(c, protocol, link_type, fields);
+	else if (c->too_long && filter->len)
+		give_up_pieces(c);
 	else
 		filter_free(filter);
 	err = c->err;
-	if (err && c->too_long && c->fields)
+	if (err && c->too_long && (c->is_mixed || c->fields))
 		err = -E2BIG;
 	release(c);
 	return err;

@@ -19,8 +19,9 @@ struct filter {
 	size_t len;               /* instructions */
 	struct bpf_insn *pieces;  /* the same for frames of several pieces, if asked for */
 	size_t pieces_len;
+	int no_pieces;            /* 1: there would be too much code for frames in pieces */
 	int wants_key;            /* 1: it looks at packet.key */
-	int pieces_alone;         /* 1: is as good for others, and it would take long to load both */
+	int pieces_alone;         /* 1: is right for others, too, and it would take long to load both */
 	int column;               /* of the word that error is about, from 1; 0: none */
 	char error[200];
 };
@@ -35,8 +36,8 @@ struct filter {
  * call stood.
  *
  * With pieces, there is code for frames in several pieces, too (xdp.frags, Linux 5.18), which are in
- * packet.data only with their first one: it is for match_pieces(), has every byte copied by the
- * kernel to packet.loaded or packet.scratch, and keeps r10 alone as it found it.
+ * packet.data only with their first one: it is for match_pieces(), has the bytes copied by the kernel to
+ * packet.loaded or packet.scratch, and keeps r10 alone as it found it.
  *
  * Returns 0, or -EINVAL with error and column filled in, or -ENOMEM.
  */

@@ -10,8 +10,9 @@
  * Which of this holds at the beginning of a test is what holds on every way to it. A field's bytes
  * are compared as they are, the constant is turned round instead, but for > and <.
  *
- * The same is written once more for frames in pieces, if they are asked for. There a load is a call of
- * bpf_xdp_load_bytes, so that everything moves to the registers that a call leaves alone:
+ * The same is written once more for frames in pieces, if they are asked for. There what no copy has
+ * (filter_copy.c) is loaded by a call of bpf_xdp_load_bytes, so that everything moves to the registers that
+ * a call leaves alone:
  *
  *	r9, r7, r6  what else is in r0, r4, r1
  *	r8          the length of that IPv4 header alone
@@ -100,6 +101,8 @@ static void arrive(struct code *code, int to)
 	}
 	if (state->length > code->now.length)
 		state->length = code->now.length;
+	if (state->copied_length > code->now.copied_length)
+		state->copied_length = code->now.copied_length;
 	if (state->transport_length > code->now.transport_length)
 		state->transport_length = code->now.transport_length;
 	if (state->transport != code->now.transport)

@@ -15,7 +15,8 @@ struct state {
 	__u8 reached;
 	int transport;          /* offset of the IPv4 header whose length r5 includes, -1: none */
 	int chain;              /* scratch has the chain of headers at this offset * 2 + is-IPv6, -1: no */
-	__u32 length;           /* bytes that the frame has at least, from r2 on */
+	__u32 length;           /* bytes that the frame has at least, by what is known of r2 */
+	__u32 copied_length;    /* the same, by its length */
 	__u32 transport_length; /* bytes that are behind r5 at least */
 };
 
@@ -31,6 +32,12 @@ struct code {
 	int *order, norder, at; /* tests to emit, the next one of them */
 	int used[2];            /* there are ways to MATCH, to NO_MATCH */
 	__u32 copied[2];        /* bytes of the frame that two copies have: see filter_copy.c */
+};
+
+/* Jumps to one place behind them. */
+struct jumps {
+	size_t from[128];
+	int n;
 };
 
 /* filter_load.c. What they do is said there. */
@@ -49,20 +56,19 @@ void filter_ask(struct code *code, int index, __u32 offset, int size);
 #define FILTER_MISSING BPF_JMP_IMM(BPF_JNE, BPF_REG_0, 0, 0)
 void filter_take(struct code *code, int reg, __u32 byte, int size);
 
-/* Jumps to one place behind them. */
-struct jumps {
-	size_t from[128];
-	int n;
-};
 void filter_jump_ahead(struct code *code, struct jumps *jumps, struct bpf_insn insn);
 void filter_land(struct code *code, struct jumps *jumps);
 
 /*
- * filter_copy.c: copy the beginning of a frame in pieces, if such code is being written; and load from a
- * copy what stands in one. Returns 0 where it does not.
+ * filter_copy.c: copy the frame's beginning where that is of use; and load from a copy what stands in one.
+ * Returns 0 where it does not. Then what filter_field.c uses, too: see there.
  */
 void filter_copy(struct code *code);
 int filter_load_copy(struct code *code, int reg, __u32 offset, int size);
+#define FILTER_ONES ((__u32)offsetof(struct packet, scratch[30])) /* a word with all bits set */
+void filter_begin(struct code *code);
+void filter_unless(struct code *code, __u32 end, struct jumps *to);
+void filter_rewrite(struct code *code, __u32 from, int words);
 
 /*
  * filter_field.c: put the fields that tests are about into scratch; r0 = 0 if the field is what the test

@@ -29,10 +29,9 @@
 
 #define NO_PORT 0x10000
 
-/* Words of scratch: where each kind of field stands, and one with all bits set. */
+/* Words of scratch: where each kind of field stands. */
 enum { SOURCE, DESTINATION, PORTS, PORTS6, ADDRESSES };
 static const __u8 places[] = { 16, 20, 24, 26, 28 };
-#define ONES WORD(30)
 #define WORD(number) ((__u32)offsetof(struct packet, scratch) + 8 * (number))
 
 static int slot_of(const struct test *test)
@@ -77,41 +76,6 @@ static void store(struct code *code, int size, int reg, __u32 at)
 	filter_emit(code, BPF_STX_MEM(size, BPF_REG_1, reg, at));
 }
 
-/*
- * r0 = a zero of which the verifier does not know that it is one, and ONES accordingly. Where the frame
- * is in one piece, r4 = its first byte plus so much: what is learnt about r4 says nothing about r2.
- */
-static void begin(struct code *code)
-{
-	filter_emit(code, BPF_MOV64_IMM(BPF_REG_0, 0));
-	load(code, BPF_W, BPF_REG_5, offsetof(struct packet, length));
-	for (int half = 0; half < 2; half++) {
-		filter_emit(code, BPF_ALU64_REG(BPF_XOR, BPF_REG_0, BPF_REG_5));
-		filter_emit(code, BPF_ALU64_REG(BPF_XOR, BPF_REG_0, BPF_REG_5));
-		if (!half)
-			filter_emit(code, BPF_ALU64_IMM(BPF_LSH, BPF_REG_5, 32));
-	}
-	filter_emit(code, BPF_MOV64_REG(BPF_REG_4, BPF_REG_0));
-	filter_emit(code, BPF_ALU64_IMM(BPF_AND, BPF_REG_4, 0xff));
-	filter_from_data(code, BPF_REG_4);
-	filter_emit(code, BPF_MOV64_REG(BPF_REG_5, BPF_REG_0));
-	filter_emit(code, BPF_ALU64_IMM(BPF_XOR, BPF_REG_5, -1));
-	store(code, BPF_DW, BPF_REG_5, ONES);
-}
-
-/* Jump unless the frame has end bytes, counted from r4. */
-static void unless(struct code *code, __u32 end, struct jumps *to)
-{
-	filter_emit(code, BPF_MOV64_REG(BPF_REG_5, BPF_REG_4));
-	filter_emit(code, BPF_ALU64_IMM(BPF_ADD, BPF_REG_5, end));
-	if (code->pieces) {
-		load(code, BPF_W, BPF_REG_0, offsetof(struct packet, length));
-		filter_jump_ahead(code, to, BPF_JMP_REG(BPF_JGT, BPF_REG_5, BPF_REG_0, 0));
-	} else {
-		filter_jump_ahead(code, to, BPF_JMP_REG(BPF_JGT, BPF_REG_5, BPF_REG_3, 0));
-	}
-}
-
 /* r0 = size bytes at offset, counted from r4, which are known to be there. */
 static void fetch(struct code *code, __u32 offset, int size)
 {
@@ -128,17 +92,8 @@ static void fetch(struct code *code, __u32 offset, int size)
 static void store_part(struct code *code, __u32 value, __u32 mask)
 {
 	store(code, BPF_W, BPF_REG_0, value);
-	load(code, BPF_W, BPF_REG_0, ONES);
+	load(code, BPF_W, BPF_REG_0, FILTER_ONES);
 	store(code, BPF_W, BPF_REG_0, mask);
-}
-
-/* However words were put together: to the verifier they become words. */
-static void rewrite(struct code *code, __u32 from, int words)
-{
-	for (int i = 0; i < words; i++) {
-		load(code, BPF_DW, BPF_REG_0, from + 8 * i);
-		store(code, BPF_DW, BPF_REG_0, from + 8 * i);
-	}
 }
 
 /* size bytes of addresses: both of IPv4's, or one of IPv6's. */
@@ -147,31 +102,31 @@ static void make_address(struct code *code, __u32 offset, __u32 size, __u32 to)
 	struct jumps is_short = { .n = 0 }, end = { .n = 0 }, done = { .n = 0 };
 
 	if (!code->pieces) {
-		unless(code, offset + size, &is_short);
+		filter_unless(code, offset + size, &is_short);
 		for (__u32 at = 0; at < size; at += 8) {
 			filter_emit(code, BPF_LDX_MEM(BPF_DW, BPF_REG_0, BPF_REG_4, offset + at));
 			store(code, BPF_DW, BPF_REG_0, to + at);
 		}
-		load(code, BPF_DW, BPF_REG_0, ONES);
+		load(code, BPF_DW, BPF_REG_0, FILTER_ONES);
 		for (__u32 at = 0; at < size; at += 8)
 			store(code, BPF_DW, BPF_REG_0, to + size + at);
 		filter_jump_ahead(code, &done, BPF_JMP_A(0));
 	}
 	filter_land(code, &is_short);
 	for (__u32 at = 0; at < size; at += 4) {
-		unless(code, offset + at + 4, &end);
+		filter_unless(code, offset + at + 4, &end);
 		fetch(code, offset + at, 4);
 		store_part(code, to + at, to + size + at);
 	}
 	filter_land(code, &end);
-	rewrite(code, to, size / 4);
+	filter_rewrite(code, to, size / 4);
 	filter_land(code, &done);
 }
 
 /* r4 goes on to where ports stand behind IPv4's header, or out where they do not. */
 static void pass_header(struct code *code, __u32 base, struct jumps *none)
 {
-	unless(code, base + 8, none);
+	filter_unless(code, base + 8, none);
 	fetch(code, base + 6, 2);
 	filter_jump_ahead(code, none, BPF_JMP32_IMM(BPF_JSET, BPF_REG_0, htons(0x1fff), 0));
 	fetch(code, base, 1);
@@ -186,7 +141,7 @@ static void make_ports(struct code *code, __u32 base, int six, __u32 to)
 	__u32 offset = base + (six ? 40 : 0);
 	struct jumps done = { .n = 0 };
 
-	load(code, BPF_DW, BPF_REG_0, ONES);
+	load(code, BPF_DW, BPF_REG_0, FILTER_ONES);
 	store(code, BPF_DW, BPF_REG_0, to + 8);
 	filter_emit(code, BPF_ALU64_IMM(BPF_XOR, BPF_REG_0, -1));
 	filter_emit(code, none[0]);
@@ -195,17 +150,17 @@ static void make_ports(struct code *code, __u32 base, int six, __u32 to)
 	store(code, BPF_DW, BPF_REG_0, to);
 	if (!six)
 		pass_header(code, base, &done);
-	load(code, BPF_DW, BPF_REG_0, ONES);
+	load(code, BPF_DW, BPF_REG_0, FILTER_ONES);
 	filter_emit(code, BPF_ALU64_IMM(BPF_XOR, BPF_REG_0, -1));
 	store(code, BPF_DW, BPF_REG_0, to + 8);
 	for (int i = 0; i < 2; i++) {
-		unless(code, offset + 2 * i + 2, &done);
+		filter_unless(code, offset + 2 * i + 2, &done);
 		fetch(code, offset + 2 * i, 2);
 		filter_emit(code, BPF_ENDIAN(BPF_TO_BE, BPF_REG_0, 16));
 		store_part(code, to + 4 * i, to + 8 + 4 * i);
 	}
 	filter_land(code, &done);
-	rewrite(code, to, 2);
+	filter_rewrite(code, to, 2);
 }
 
 /* IPv4's fields, then IPv6's, each with its ports last: r4 does not come back from there. */
@@ -227,7 +182,7 @@ static void make_by_type(struct code *code, unsigned int slots)
 	const struct compiler *c = code->c;
 	struct jumps done = { .n = 0 }, six = { .n = 0 };
 
-	unless(code, c->first_header, &done);
+	filter_unless(code, c->first_header, &done);
 	fetch(code, c->first_header - 2, 2);
 	filter_jump_ahead(code, &six, BPF_JMP32_IMM(BPF_JEQ, BPF_REG_0, htons(0x86dd), 0));
 	filter_jump_ahead(code, &done, BPF_JMP32_IMM(BPF_JNE, BPF_REG_0, htons(0x800), 0));
@@ -248,7 +203,7 @@ void filter_make_fields(struct code *code)
 			slots |= 1u << slot_of(&code->c->tests[code->order[i]]);
 	if (!slots)
 		return;
-	begin(code);
+	filter_begin(code);
 	for (int slot = 0; slot < 5; slot++)
 		for (int i = 0; slots >> slot & 1 && i < words[slot]; i++)
 			store(code, BPF_DW, BPF_REG_0, WORD(places[slot]) + 8 * i);
@@ -256,7 +211,7 @@ void filter_make_fields(struct code *code)
 		make_by_type(code, slots);
 	} else {
 		make(code, slots, code->c->first_header, 1);
-		begin(code);
+		filter_begin(code);
 		make(code, slots, code->c->first_header, 0);
 	}
 }

@@ -117,6 +117,7 @@ struct compiler {
 	struct arith *ariths;
 	int nariths, ariths_size;
 	int depth;               /* of parentheses */
+	int is_mixed;            /* so many ways that the verifier needs help: see filter_copy.c */
 	unsigned int fields;     /* 1 << enum field: such values are fields */
 	int too_long;            /* why the compiler failed */
 	struct address *addresses;

@@ -135,9 +135,10 @@ static void check_end(struct code *code, int reg, int pointer, __u32 end)
 /* size bytes at a fixed offset of the frame, as they are, into reg. */
 void filter_load_frame(struct code *code, int reg, __u32 offset, int size)
 {
+	if (filter_load_copy(code, reg, offset, size))
+		return;
 	if (code->pieces) {
-		if (!filter_load_copy(code, reg, offset, size))
-			load_piece(code, reg, -1, offset, size);
+		load_piece(code, reg, -1, offset, size);
 		return;
 	}
 	if (code->now.length < offset + size) {

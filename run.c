@@ -14,6 +14,7 @@
 #include "filter.h"
 #include "load_hints.h"
 #include "run.h"
+#include "say.h"
 #include "ssh.h"
 
 #define SETTLE_NS 20000000 /* two reads this far apart agree: nobody writes any more */
@@ -218,6 +219,9 @@ static int load_link(struct run *run, size_t i, struct failure *failure)
 	if (err)
 		return fail(failure, 0, "%s: filter", link->info.name),
 		       fail_reason(failure, "%s", filter.error);
+	if (filter.no_pieces)
+		say("%s: the filter is too long to look into frames of several pieces, as jumbo frames may be: "
+		    "of those none matches", link->info.name);
 	config->filtered = filter.insns ? 1 + filter.wants_key : 0;
 	if (config->frags && filter.pieces_alone)
 		config->frags = 2;
