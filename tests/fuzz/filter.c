@@ -36,7 +36,8 @@ static void check_insn(const struct bpf_insn *insns, size_t len, int pieces, siz
 {
 	const struct bpf_insn *insn = &insns[i];
 	int class = BPF_CLASS(insn->code), exit = insn->code == (BPF_JMP | BPF_EXIT);
-	int size = BPF_SIZE(insn->code) == BPF_DW ? 8 : BPF_SIZE(insn->code) == BPF_W ? 4 : 1;
+	int width = BPF_SIZE(insn->code);
+	int size = width == BPF_DW ? 8 : width == BPF_W ? 4 : width == BPF_H ? 2 : 1;
 	int highest = pieces ? BPF_REG_9 : BPF_REG_5, packet = pieces ? BPF_REG_6 : BPF_REG_1;
 
 	if (insn->dst_reg > highest || insn->src_reg > highest)

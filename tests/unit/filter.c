@@ -102,11 +102,14 @@ static __u64 load(struct machine *m, __u64 address, int size)
 static void store(__u64 address, __u64 value, int size)
 {
 	__u32 word = value;
+	__u16 half = value;
 
 	if (size == BPF_DW)
 		memcpy((void *)(uintptr_t)address, &value, sizeof(value));
 	else if (size == BPF_W)
 		memcpy((void *)(uintptr_t)address, &word, sizeof(word));
+	else if (size == BPF_H)
+		memcpy((void *)(uintptr_t)address, &half, sizeof(half));
 	else
 		*(__u8 *)(uintptr_t)address = value;
 }
