@@ -362,7 +362,8 @@ int bpf_code_lay_out(struct bpf_code *code, int constants_fd)
 
 	free(code->flat);
 	free(code->insns);
-	code->room = code->flat_len + code->program->filter_len + code->program->pieces_len;
+	code->room = code->flat_len +
+		     CODE_FILTER_CALLS * (code->program->filter_len + code->program->pieces_len);
 	code->len = code->nfunctions = 0;
 	code->flat = calloc(code->flat_len, sizeof(*code->flat));
 	code->insns = calloc(code->room, sizeof(*code->insns));

@@ -10,6 +10,7 @@
 #include "bpf_load.h"
 
 #define CODE_FUNCTIONS_MAX 256u /* the kernel takes no more */
+#define CODE_FILTER_CALLS  2u   /* of each kind of filter: before and behind the decoder */
 
 /* A function of the object, and where it stands in what is loaded; all in instructions. */
 struct code_function {

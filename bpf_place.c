@@ -7,8 +7,8 @@
 #include "bpf_insn.h"
 #include "failure.h"
 
-/* Calls of the filter that can be taken out: before and behind the decoder, of each of its two kinds. */
-#define CALLS_MAX 4
+/* Calls of the filter that can be taken out, of both kinds. */
+#define CALLS_MAX (2 * CODE_FILTER_CALLS)
 
 /* The answer where the filter is never asked: of a frame in pieces where none is to be expected. */
 static const struct bpf_insn never[] = { BPF_MOV64_IMM(BPF_REG_0, 0), BPF_EXIT_INSN() };
@@ -102,10 +102,10 @@ struct call {
 };
 
 /* All calls of the program, if they are of the filter. Returns how many; 0: they stay calls. */
-static int filter_calls(const struct bpf_code *code, struct call calls[CALLS_MAX])
+static unsigned int filter_calls(const struct bpf_code *code, struct call calls[CALLS_MAX])
 {
 	size_t len = code->functions[0].len;
-	int n = 0;
+	unsigned int n = 0;
 
 	for (size_t i = 0; i < code->functions[0].len; i++) {
 		const struct code_function *function = code->functions;
@@ -119,7 +119,7 @@ static int filter_calls(const struct bpf_code *code, struct call calls[CALLS_MAX
 		calls[n++] = (struct call){ i, function };
 		len += function->len;
 	}
-	return len > INT16_MAX ? 0 : n;
+	return len > INT16_MAX || len > code->room ? 0 : n;
 }
 
 /* Put the filter where a call of it stands: it ends with its only exit, which is left out. */
@@ -152,7 +152,7 @@ static void put_in_place(struct bpf_code *code, const struct call *call)
 static void inline_filter(struct bpf_code *code)
 {
 	struct call calls[CALLS_MAX];
-	int n = filter_calls(code, calls);
+	unsigned int n = filter_calls(code, calls);
 
 	if (!n)
 		return;

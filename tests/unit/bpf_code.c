@@ -120,7 +120,7 @@ static void test_inline(void)
 	};
 	const struct bpf_program program = { .filter = body, .filter_len = 3 };
 	struct bpf_code code = {
-		.insns = insns, .len = 8, .program = &program, .nfunctions = 2,
+		.insns = insns, .len = 8, .room = 8, .program = &program, .nfunctions = 2,
 		.functions = { { .len = 5 }, { .len = 3, .to = 5, .filter = body } },
 	};
 
@@ -171,7 +171,7 @@ static void test_inline_both(void)
 		BPF_CALL_REL(1), BPF_EXIT_INSN(),
 	};
 	struct bpf_code code = {
-		.insns = insns, .len = 10, .nfunctions = 3,
+		.insns = insns, .len = 10, .room = 9, .nfunctions = 3,
 		.functions = { { .len = 5 }, { .len = 3, .to = 5, .filter = second },
 			       { .len = 2, .to = 8, .filter = first } },
 	};
@@ -180,6 +180,9 @@ static void test_inline_both(void)
 	inline_filter(&code);
 	is_number(code.len, 10, "where another function is called, too, all calls stay");
 	code.functions[1].filter = second;
+	inline_filter(&code);
+	is_number(code.len, 10, "where there is no room for them, too");
+	code.room = 10;
 	inline_filter(&code);
 	is_code(&code, wanted, sizeof(wanted) / sizeof(wanted[0]), "both kinds where their calls stood");
 }
