@@ -13,8 +13,6 @@
 #include "failure.h"
 #include "packet.h"
 
-#define PROGRAM_SECTION "xdp"
-
 /* What a map is in the object, in its section `maps`. */
 struct map_definition {
 	__u32 type, key_size, value_size, max_entries, flags;

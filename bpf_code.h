@@ -9,6 +9,7 @@
 #include "bpf_elf.h"
 #include "bpf_load.h"
 
+#define PROGRAM_SECTION "xdp"
 #define CODE_FUNCTIONS_MAX 256u /* the kernel takes no more */
 #define CODE_FILTER_CALLS  2u   /* of each kind of filter: before and behind the decoder */
 

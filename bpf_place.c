@@ -49,7 +49,7 @@ static long place(struct bpf_code *code, size_t from)
 	    !symbol.size || symbol.size % sizeof(*source))
 		return refuse(code, "no function begins at instruction %llu of `%s`",
 			      (unsigned long long)value / sizeof(*source),
-			      in_text ? ".text" : "xdp");
+			      in_text ? ".text" : PROGRAM_SECTION);
 	if (code->nfunctions == CODE_FUNCTIONS_MAX)
 		return refuse(code, "more than %u functions", CODE_FUNCTIONS_MAX);
 	*function = (struct code_function){ from, symbol.size / sizeof(*source), code->len, NULL };

@@ -4,7 +4,6 @@
  * libpcap, the protocols whose bytes are loaded are tested first, but only those on the left of
  * an operator; and % and ^ have no precedence, they take all that follows.
  */
-#include <stdlib.h>
 #include <linux/bpf.h>
 
 #include "filter_internal.h"
@@ -61,15 +60,7 @@ int filter_operator(const struct token *token)
 
 static int new_node(struct compiler *c, struct arith arith)
 {
-	if (c->nariths == c->ariths_size) {
-		int size = c->ariths_size ? 2 * c->ariths_size : 32;
-		struct arith *ariths = realloc(c->ariths, size * sizeof(*ariths));
-
-		if (!ariths)
-			filter_no_memory(c);
-		c->ariths = ariths;
-		c->ariths_size = size;
-	}
+	c->ariths = filter_grow(c, c->ariths, c->nariths, &c->ariths_size, sizeof(arith));
 	c->ariths[c->nariths] = arith;
 	return c->nariths++;
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* What filter_code.c and filter_eval.c share: the code as it is being written. */
+/* What the files that write code share: the code as it is being written. */
 #ifndef XGUARD_FILTER_CODE_H
 #define XGUARD_FILTER_CODE_H
 
@@ -47,12 +47,14 @@ void filter_jump(struct code *code, struct bpf_insn insn, int to);
 void filter_from_data(struct code *code, int reg);
 void filter_load_frame(struct code *code, int reg, __u32 offset, int size);
 void filter_load_transport(struct code *code, int reg, __u32 base, __u32 offset, int size);
+int filter_width(int size);
 struct bpf_insn filter_load(int size, int reg, int pointer, __u32 offset);
 void filter_load_indexed(struct code *code, int reg, __u32 offset, int size);
 
 /* A frame in pieces: have the kernel copy size bytes at offset, plus what index (-1: nothing) holds;
  * the instruction with which to jump where they are not there; and some of them into reg. */
 void filter_ask(struct code *code, int index, __u32 offset, int size);
+void filter_call(struct code *code, __u32 to);
 #define FILTER_MISSING BPF_JMP_IMM(BPF_JNE, BPF_REG_0, 0, 0)
 void filter_take(struct code *code, int reg, __u32 byte, int size);
 

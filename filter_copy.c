@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
  * Copies of the frame's beginning on the stack. Of a frame in pieces: one call of the kernel in place of
- * many. Of others, where a long filter has many ways: the verifier keeps account of how many bytes of the frame itself are
- * known to be there, and would go through the filter again for each number.
+ * many. Of others, where a long filter has many ways: the verifier keeps account of how many bytes of the
+ * frame itself are known to be there, and would go through the filter again for each number.
  *
  * Loads from the stack must be aligned. So one copy begins where IP's header, behind Ethernet's 14 bytes,
  * is aligned to 4; and if need be there is another one that begins aligned.
@@ -86,21 +86,17 @@ static void ask(struct code *code, int copy)
 	filter_append(code, BPF_JMP_IMM(BPF_JGT, BPF_REG_4, most, 1));
 	filter_append(code, BPF_JMP_IMM(BPF_JGT, BPF_REG_4, 0, 1)); /* != tells kernels before 6.8 nothing */
 	filter_append(code, BPF_MOV64_IMM(BPF_REG_4, most));
-	filter_append(code, BPF_LDX_MEM(BPF_DW, BPF_REG_1, BPF_REG_6, offsetof(struct packet, ctx)));
 	filter_append(code, BPF_MOV64_IMM(BPF_REG_2, 0));
-	filter_append(code, BPF_MOV64_REG(BPF_REG_3, BPF_REG_6));
-	filter_append(code, BPF_ALU64_IMM(BPF_ADD, BPF_REG_3, place(code, copy)));
-	filter_append(code, BPF_EMIT_CALL(BPF_FUNC_xdp_load_bytes));
+	filter_call(code, place(code, copy));
 }
 
-/* The kernel wants memory to be written before it may be written to by a call whose length varies. */
-static void clear(struct code *code, int copy)
+/* r0 to the words of scratch that a copy's first bytes are in. */
+static void fill(struct code *code, int copy, __u32 bytes)
 {
 	__u32 begin = offsetof(struct packet, scratch) + copy * COPY_SIZE;
 
-	filter_append(code, BPF_MOV64_IMM(BPF_REG_0, 0));
-	for (__u32 at = 0; at < COPY_SIZE; at += 8)
-		filter_append(code, BPF_STX_MEM(BPF_DW, BPF_REG_6, BPF_REG_0, begin + at));
+	for (__u32 at = 0; at < bytes; at += 8)
+		filter_emit(code, BPF_STX_MEM(BPF_DW, BPF_REG_1, BPF_REG_0, begin + at));
 }
 
 /* How much of each copy the tests want, unless they need scratch for themselves. */
@@ -133,10 +129,8 @@ static int step(__u32 at)
 /* Of the frame in one piece: size bytes at an offset, which are known to be there. */
 static void move(struct code *code, int copy, __u32 offset, int size)
 {
-	int width = size == 1 ? BPF_B : size == 2 ? BPF_H : size == 4 ? BPF_W : BPF_DW;
-
-	filter_emit(code, BPF_LDX_MEM(width, BPF_REG_0, BPF_REG_4, offset));
-	filter_emit(code, BPF_STX_MEM(width, BPF_REG_1, BPF_REG_0, place(code, copy) + offset));
+	filter_emit(code, filter_load(size, BPF_REG_0, BPF_REG_4, offset));
+	filter_emit(code, BPF_STX_MEM(filter_width(size), BPF_REG_1, BPF_REG_0, place(code, copy) + offset));
 }
 
 /* All that is wanted, or what there is of it: step by step, then byte by byte. */
@@ -147,8 +141,7 @@ static void move_all(struct code *code, int copy)
 	__u32 shift = place(code, copy) - begin, end = code->copied[copy], offset;
 
 	filter_begin(code);
-	for (__u32 at = 0; at < shift + end; at += 8)
-		filter_emit(code, BPF_STX_MEM(BPF_DW, BPF_REG_1, BPF_REG_0, begin + at));
+	fill(code, copy, shift + end);
 	end = (shift + end + 7) / 8 * 8 - shift;
 	filter_unless(code, end, &is_short);
 	for (offset = 0; offset < end; offset += step(shift + offset))
@@ -182,8 +175,9 @@ void filter_copy(struct code *code)
 	for (int copy = 0; copy < 2; copy++) {
 		if (!code->copied[copy])
 			continue;
-		if (code->pieces) {
-			clear(code, copy);
+		if (code->pieces) { /* a call whose length varies wants memory that has been written to */
+			filter_emit(code, BPF_MOV64_IMM(BPF_REG_0, 0));
+			fill(code, copy, COPY_SIZE);
 			ask(code, copy);
 		} else {
 			move_all(code, copy);
@@ -202,7 +196,6 @@ int filter_load_copy(struct code *code, int reg, __u32 offset, int size)
 		filter_jump(code, BPF_JMP32_IMM(BPF_JLT, reg, offset + size, 0), NO_MATCH);
 		code->now.copied_length = offset + size;
 	}
-	filter_emit(code, BPF_LDX_MEM(size == 1 ? BPF_B : size == 2 ? BPF_H : BPF_W, reg, BPF_REG_1,
-				      place(code, copy) + offset));
+	filter_emit(code, filter_load(size, reg, BPF_REG_1, place(code, copy) + offset));
 	return 1;
 }

@@ -83,8 +83,7 @@ static void fetch(struct code *code, __u32 offset, int size)
 		filter_ask(code, BPF_REG_4, offset, size);
 		filter_take(code, BPF_REG_0, 0, size);
 	} else {
-		filter_emit(code, BPF_LDX_MEM(size == 4 ? BPF_W : size == 2 ? BPF_H : BPF_B, BPF_REG_0,
-					      BPF_REG_4, offset));
+		filter_emit(code, filter_load(size, BPF_REG_0, BPF_REG_4, offset));
 	}
 }
 
@@ -164,8 +163,10 @@ static void make_ports(struct code *code, __u32 base, int six, __u32 to)
 }
 
 /* IPv4's fields, then IPv6's, each with its ports last: r4 does not come back from there. */
-static void make(struct code *code, unsigned int slots, __u32 base, int six)
+static void make(struct code *code, unsigned int slots, int six)
 {
+	__u32 base = code->c->first_header;
+
 	if (!six && slots >> ADDRESSES & 1)
 		make_address(code, base + 12, 8, WORD(places[ADDRESSES]));
 	if (six && slots >> SOURCE & 1)
@@ -186,10 +187,10 @@ static void make_by_type(struct code *code, unsigned int slots)
 	fetch(code, c->first_header - 2, 2);
 	filter_jump_ahead(code, &six, BPF_JMP32_IMM(BPF_JEQ, BPF_REG_0, htons(0x86dd), 0));
 	filter_jump_ahead(code, &done, BPF_JMP32_IMM(BPF_JNE, BPF_REG_0, htons(0x800), 0));
-	make(code, slots, c->first_header, 0);
+	make(code, slots, 0);
 	filter_jump_ahead(code, &done, BPF_JMP_A(0));
 	filter_land(code, &six);
-	make(code, slots, c->first_header, 1);
+	make(code, slots, 1);
 	filter_land(code, &done);
 }
 
@@ -210,9 +211,9 @@ void filter_make_fields(struct code *code)
 	if (code->c->first_header) { /* Ethernet */
 		make_by_type(code, slots);
 	} else {
-		make(code, slots, code->c->first_header, 1);
+		make(code, slots, 1);
 		filter_begin(code);
-		make(code, slots, code->c->first_header, 0);
+		make(code, slots, 0);
 	}
 }
 

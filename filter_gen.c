@@ -45,22 +45,27 @@ void filter_no_memory(struct compiler *c)
 	longjmp(c->failed, 1);
 }
 
+void *filter_grow(struct compiler *c, void *array, int n, int *size, size_t element)
+{
+	int room = *size ? 2 * *size : 64;
+	void *grown;
+
+	if (n < *size)
+		return array;
+	grown = realloc(array, room * element);
+	if (!grown)
+		filter_no_memory(c);
+	*size = room;
+	return grown;
+}
+
 static struct test *new_test(struct compiler *c)
 {
 	struct test *test;
 
-	if (c->ntests == c->tests_size) {
-		int size = c->tests_size ? 2 * c->tests_size : 64;
-		struct test *tests;
-
-		if (size > TESTS_MAX)
-			filter_too_long(c);
-		tests = realloc(c->tests, size * sizeof(*tests));
-		if (!tests)
-			filter_no_memory(c);
-		c->tests = tests;
-		c->tests_size = size;
-	}
+	if (c->ntests == TESTS_MAX)
+		filter_too_long(c);
+	c->tests = filter_grow(c, c->tests, c->ntests, &c->tests_size, sizeof(*test));
 	test = &c->tests[c->ntests++];
 	memset(test, 0, sizeof(*test));
 	return test;

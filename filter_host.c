@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* Addresses, ports and numbers, with the words that stand in front of them, as tests. */
-#include <stdlib.h>
 #include <string.h>
 #include <linux/bpf.h>
 
@@ -73,15 +72,7 @@ static __u32 number_of(struct compiler *c, const __u8 address[16], unsigned int 
 	for (i = 0; i < c->naddresses; i++)
 		if (c->addresses[i].prefix == prefix && !memcmp(c->addresses[i].bytes, address, 16))
 			return i;
-	if (c->naddresses == c->addresses_size) {
-		int size = c->addresses_size ? 2 * c->addresses_size : 64;
-
-		to = realloc(c->addresses, size * sizeof(*to));
-		if (!to)
-			filter_no_memory(c);
-		c->addresses = to;
-		c->addresses_size = size;
-	}
+	c->addresses = filter_grow(c, c->addresses, c->naddresses, &c->addresses_size, sizeof(*to));
 	to = &c->addresses[c->naddresses++];
 	memcpy(to->bytes, address, sizeof(to->bytes));
 	to->prefix = prefix;
@@ -151,35 +142,27 @@ int filter_mac(struct compiler *c, const struct token *token, const __u8 address
 	return directed(c, q.direction, mac_at(c, 6, address), mac_at(c, 0, address));
 }
 
-static int port_at(struct compiler *c, enum test_kind kind, __u32 offset, __u32 low,
-		   __u32 high)
+/* The port at 0 (source) or 2 behind a header of IPv4 or IPv6. */
+static int port_at(struct compiler *c, int six, __u32 offset, __u32 low, __u32 high)
 {
+	enum test_kind kind = six ? V_FRAME : V_TRANSPORT;
+
+	if (filter_has_field(c, F_PORT))
+		return filter_field(c, six ? F_PORT6 : F_PORT, offset, 0, low, high - low);
+	if (six)
+		offset += c->payload + c->network + 40;
 	if (low == high)
 		return filter_compare(c, kind, offset, 2, BPF_JEQ, low);
 	return filter_between(c, kind, offset, 2, low, high);
 }
 
-/* Ports of one protocol, offset from where kind counts from to the source port. */
-static int ports_at(struct compiler *c, enum test_kind kind, __u32 offset, __u32 low,
-		    __u32 high, enum direction direction)
+static int ports_at(struct compiler *c, int six, __u32 low, __u32 high, enum direction direction)
 {
 	if (direction == D_SRC)
-		return port_at(c, kind, offset, low, high);
+		return port_at(c, six, 0, low, high);
 	if (direction == D_DST)
-		return port_at(c, kind, offset + 2, low, high);
-	return directed(c, direction, port_at(c, kind, offset, low, high),
-			port_at(c, kind, offset + 2, low, high));
-}
-
-static int field_ports(struct compiler *c, enum field field, __u32 low, __u32 high,
-		       enum direction direction)
-{
-	if (direction == D_SRC)
-		return filter_field(c, field, 0, 0, low, high - low);
-	if (direction == D_DST)
-		return filter_field(c, field, 2, 0, low, high - low);
-	return directed(c, direction, filter_field(c, field, 0, 0, low, high - low),
-			filter_field(c, field, 2, 0, low, high - low));
+		return port_at(c, six, 2, low, high);
+	return directed(c, direction, port_at(c, six, 0, low, high), port_at(c, six, 2, low, high));
 }
 
 /* Not a later fragment: those have no transport header. */
@@ -211,15 +194,11 @@ int filter_ports(struct compiler *c, const struct token *token, __u32 low, __u32
 		high = swap;
 	}
 	ip6 = filter_and(c, ip6, has_ports(c, header + 6, protocol));
+	ip6 = filter_and(c, ip6, ports_at(c, 1, low, high, direction));
 	ip = filter_and(c, ip, has_ports(c, header + 9, protocol));
-	if (filter_has_field(c, F_PORT)) {
-		ip6 = filter_and(c, ip6, field_ports(c, F_PORT6, low, high, direction));
-		ip = filter_and(c, ip, field_ports(c, F_PORT, low, high, direction));
-		return filter_or(c, ip6, ip);
-	}
-	ip6 = filter_and(c, ip6, ports_at(c, V_FRAME, header + 40, low, high, direction));
-	ip = filter_and(c, ip, filter_first_fragment(c));
-	ip = filter_and(c, ip, ports_at(c, V_TRANSPORT, 0, low, high, direction));
+	if (!filter_has_field(c, F_PORT)) /* which a later fragment has not */
+		ip = filter_and(c, ip, filter_first_fragment(c));
+	ip = filter_and(c, ip, ports_at(c, 0, low, high, direction));
 	return filter_or(c, ip6, ip);
 }
 

@@ -138,6 +138,8 @@ _Noreturn void filter_fail(struct compiler *c, const struct token *token, const 
 	__attribute__((format(printf, 3, 4)));
 _Noreturn void filter_no_memory(struct compiler *c);
 _Noreturn void filter_too_long(struct compiler *c);
+/* An array of the compiler's that has n elements, with room for one more; *size: for how many. */
+void *filter_grow(struct compiler *c, void *array, int n, int *size, size_t element);
 
 /* filter_lex.c. */
 void filter_lex(struct compiler *c);

@@ -70,9 +70,14 @@ void filter_jump(struct code *code, struct bpf_insn insn, int to)
 	leads(code, to);
 }
 
+int filter_width(int size)
+{
+	return size == 1 ? BPF_B : size == 2 ? BPF_H : size == 4 ? BPF_W : BPF_DW;
+}
+
 struct bpf_insn filter_load(int size, int reg, int pointer, __u32 offset)
 {
-	return BPF_LDX_MEM(size == 1 ? BPF_B : size == 2 ? BPF_H : BPF_W, reg, pointer, offset);
+	return BPF_LDX_MEM(filter_width(size), reg, pointer, offset);
 }
 
 void filter_jump_ahead(struct code *code, struct jumps *jumps, struct bpf_insn insn)
@@ -88,19 +93,25 @@ void filter_land(struct code *code, struct jumps *jumps)
 	jumps->n = 0;
 }
 
-void filter_ask(struct code *code, int index, __u32 offset, int size)
+/* Call the kernel for r4 bytes at r2, to a place in struct packet. */
+void filter_call(struct code *code, __u32 to)
 {
 	filter_append(code, BPF_LDX_MEM(BPF_DW, BPF_REG_1, BPF_REG_6, offsetof(struct packet, ctx)));
+	filter_append(code, BPF_MOV64_REG(BPF_REG_3, BPF_REG_6));
+	filter_append(code, BPF_ALU64_IMM(BPF_ADD, BPF_REG_3, to));
+	filter_append(code, BPF_EMIT_CALL(BPF_FUNC_xdp_load_bytes));
+}
+
+void filter_ask(struct code *code, int index, __u32 offset, int size)
+{
 	if (index < 0) {
 		filter_append(code, BPF_MOV64_IMM(BPF_REG_2, offset));
 	} else {
 		filter_append(code, BPF_MOV64_REG(BPF_REG_2, kept[index]));
 		filter_append(code, BPF_ALU64_IMM(BPF_ADD, BPF_REG_2, offset));
 	}
-	filter_append(code, BPF_MOV64_REG(BPF_REG_3, BPF_REG_6));
-	filter_append(code, BPF_ALU64_IMM(BPF_ADD, BPF_REG_3, offsetof(struct packet, loaded)));
 	filter_append(code, BPF_MOV64_IMM(BPF_REG_4, size));
-	filter_append(code, BPF_EMIT_CALL(BPF_FUNC_xdp_load_bytes));
+	filter_call(code, offsetof(struct packet, loaded));
 }
 
 void filter_take(struct code *code, int reg, __u32 byte, int size)

@@ -67,13 +67,19 @@ static void mark(const struct link_info *link, int gone, void *context)
 	charge->moved = gone && link->moved;
 }
 
+/* The netlink socket is opened anew where that has failed before. Returns 0 or -errno. */
+static int connected(struct guard *guard, struct failure *failure)
+{
+	if (guard->nl < 0)
+		guard->nl = netlink_open(0, failure);
+	return guard->nl < 0 ? guard->nl : 0;
+}
+
 static int take_off(struct guard *guard, const struct charge *charge, struct failure *failure)
 {
 	if (charge->state != OURS)
 		return 0;
-	if (guard->nl < 0)
-		guard->nl = netlink_open(0, failure);
-	if (guard->nl < 0)
+	if (connected(guard, failure))
 		return guard->nl;
 	return guardian_take_off(guard->nl, charge->ifindex, charge->program, charge->program_id,
 				 failure);
@@ -347,9 +353,8 @@ static int serve(struct guard *guard)
 		return 0;
 	memset(&reply, 0, sizeof(reply));
 	memcpy(reply.link.name, request.name, sizeof(reply.link.name));
-	if (guard->nl < 0)
-		reply.err = guard->nl = netlink_open(0, &reply.failure);
-	if (guard->nl < 0) {
+	reply.err = connected(guard, &reply.failure);
+	if (reply.err) {
 		;
 	} else if (request.kind == REQUEST_LOOK) {
 		reply.err = netlink_link(guard->nl, NULL, request.ifindex, &reply.link,

@@ -84,7 +84,7 @@ int LLVMFuzzerTestOneInput(const __u8 *data, size_t size)
 	struct bpf_program program = { .name = "object" };
 	struct bpf_maps maps = { .cpus = 2, .slot_bits = 8, .nlinks = 1 };
 	struct failure failure = { .reason = "" };
-	static struct config config;
+	struct config config = { .plain = 0 };
 	struct bpf_code code;
 	__u8 *object;
 	int err;
@@ -94,9 +94,12 @@ int LLVMFuzzerTestOneInput(const __u8 *data, size_t size)
 	maps.cache = data[0] & 0x3f;
 	maps.flows = maps.cache + 1;
 	maps.links = maps.cache + 2;
+	config.plain = config.frags = data[0] & 1;
 	if (data[0] & 0x80) {
 		program.filter = filter;
 		program.filter_len = 2;
+		program.pieces = filter;
+		program.pieces_len = 2;
 	}
 	object = make_object(data + 1, size - 1, data[0] & 0x40, &program.size);
 	program.object = object;
