@@ -50,7 +50,7 @@ SRCS := xguard.c loop.c tell.c progress.c window.c moment.c status.c probe.c pro
 	filter.c filter_lex.c filter_names.c filter_parse.c filter_id.c filter_gen.c filter_host.c filter_link.c \
 	filter_arith.c filter_flow.c filter_code.c filter_load.c filter_eval.c filter_chain.c filter_copy.c \
 	filter_field.c filter_dump.c \
-	bpf_load.c bpf_code.c bpf_place.c bpf_maps.c load_hints.c bpf_elf.c bpf.c netlink.c netlink_parse.c \
+	bpf_load.c bpf_code.c bpf_fold.c bpf_place.c bpf_maps.c load_hints.c bpf_elf.c bpf.c netlink.c netlink_parse.c \
 	guardian_serve.c guardian_follow.c guardian_link.c guardian_alive.c holder.c environment.c ssh.c confine.c \
 	top.c top_draw.c screen.c terminal.c say.c failure.c printf.c libc.c
 OBJS := $(SRCS:%.c=$(B)/%.o) $(B)/object.o
@@ -130,7 +130,7 @@ $(TOOLS): $(B)/tests/%: $(B)/tests/%.o
 	$(Q)$(CC) $(CFLAGS) $(XLDFLAGS) $(LDFLAGS) -o $@ $^ -lm $(LIBS)
 $(B)/tests/generate: $(B)/tests/traffic.o $(B)/bpf.o
 $(B)/tests/hold-link: $(B)/bpf.o
-$(B)/tests/measure: $(patsubst %,$(B)/%.o,bpf bpf_load bpf_code bpf_place bpf_maps bpf_elf load_hints netlink \
+$(B)/tests/measure: $(patsubst %,$(B)/%.o,bpf bpf_load bpf_code bpf_fold bpf_place bpf_maps bpf_elf load_hints netlink \
 	netlink_parse failure)
 
 # The same program, but one that asks a full hash for room each time, as a plain one would.

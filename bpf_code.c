@@ -169,7 +169,6 @@ int bpf_code_constants(struct bpf_code *code, const struct config *config)
 			memcpy(bytes + rodata_offset(code, i), section.data, section.size);
 	}
 	ours.version = XGUARD_ABI;
-	code->plain = ours.plain;
 	code->frags = ours.frags;
 	memcpy(bytes + at, &ours, sizeof(ours));
 	free(code->constants);
@@ -283,77 +282,6 @@ static int flatten(struct bpf_code *code, unsigned int section, size_t base, int
 	return err;
 }
 
-/* Mark the instructions that a jump leads to. */
-static void mark_targets(const struct bpf_code *code, __u8 *target)
-{
-	for (size_t i = 0; i < code->flat_len; i++) {
-		const struct bpf_insn *insn = &code->flat[i];
-		__u8 class = BPF_CLASS(insn->code), op = BPF_OP(insn->code);
-		__s64 to = (__s64)i + 1 + (insn->code == (BPF_JMP32 | BPF_JA) ? insn->imm : insn->off);
-
-		if (insn->code == (BPF_LD | BPF_DW | BPF_IMM))
-			i++; /* a second half is no instruction */
-		else if ((class == BPF_JMP || class == BPF_JMP32) && op != BPF_CALL &&
-			 op != BPF_EXIT && to >= 0 && to < (__s64)code->flat_len)
-			target[to] = 1;
-	}
-}
-
-/* What a load reads at an offset of the constants. Returns 0 where that lies beyond them. */
-static int constant_at(const struct bpf_code *code, __u8 size, __s64 offset, __u64 *value)
-{
-	const __u8 *from = (const __u8 *)code->constants + offset;
-	__u32 word;
-
-	if (offset < 0 || offset + 8 > (__s64)code->constants_size)
-		return 0;
-	memcpy(&word, from, sizeof(word));
-	memcpy(value, from, sizeof(*value));
-	if (size == BPF_W)
-		*value = word;
-	return size == BPF_W || size == BPF_DW;
-}
-
-/*
- * A constant's address, and at once a load from there over the address: becomes an immediate, and
- * an instruction that does nothing, which the kernel takes out. (A jump to the load might bring
- * another address.)
- */
-static int fold_constants(struct bpf_code *code, int constants_fd)
-{
-	__u8 *target = calloc(1, code->flat_len);
-
-	if (!target)
-		return fail(code->failure, ENOMEM, "load %s", code->program->name);
-	mark_targets(code, target);
-	for (size_t i = 0; i + 2 < code->flat_len; i++) {
-		struct bpf_insn *insn = &code->flat[i];
-		__u64 value;
-
-		if (insn[0].code != (BPF_LD | BPF_DW | BPF_IMM))
-			continue;
-		if (insn[0].src_reg == BPF_PSEUDO_MAP_VALUE && insn[0].imm == constants_fd &&
-		    (insn[2].code & ~0x18) == (BPF_LDX | BPF_MEM) && !target[i + 2] &&
-		    insn[2].dst_reg == insn[0].dst_reg && insn[2].src_reg == insn[0].dst_reg &&
-		    constant_at(code, BPF_SIZE(insn[2].code), (__s64)insn[1].imm + insn[2].off,
-				&value)) {
-			if (i + 3 < code->flat_len && !target[i + 3] &&
-			    insn[3].code == (BPF_ALU64 | BPF_AND | BPF_K) &&
-			    insn[3].dst_reg == insn[0].dst_reg) {
-				value &= (__s64)insn[3].imm;
-				insn[3] = (struct bpf_insn){ .code = BPF_JMP | BPF_JA };
-			}
-			insn[0].src_reg = 0;
-			insn[0].imm = (__u32)value;
-			insn[1].imm = value >> 32;
-			insn[2] = (struct bpf_insn){ .code = BPF_JMP | BPF_JA };
-		}
-		i++;
-	}
-	free(target);
-	return 0;
-}
-
 int bpf_code_lay_out(struct bpf_code *code, int constants_fd)
 {
 	int err;
@@ -363,6 +291,7 @@ int bpf_code_lay_out(struct bpf_code *code, int constants_fd)
 	code->room = code->flat_len +
 		     CODE_FILTER_CALLS * (code->program->filter_len + code->program->pieces_len);
 	code->len = code->nfunctions = 0;
+	code->constants_fd = constants_fd;
 	code->flat = calloc(code->flat_len, sizeof(*code->flat));
 	code->insns = calloc(code->room, sizeof(*code->insns));
 	if (!code->flat || !code->insns)
@@ -370,8 +299,6 @@ int bpf_code_lay_out(struct bpf_code *code, int constants_fd)
 	err = flatten(code, code->entry_section, 0, constants_fd);
 	if (!err)
 		err = flatten(code, code->text_section, code->entry_len, constants_fd);
-	if (!err)
-		err = fold_constants(code, constants_fd);
 	if (!err)
 		err = bpf_code_place(code);
 	return err;

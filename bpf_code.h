@@ -15,7 +15,7 @@
 
 /* A function of the object, and where it stands in what is loaded; all in instructions. */
 struct code_function {
-	size_t from;               /* in flat */
+	size_t from, size;         /* in flat */
 	size_t len;                /* in insns */
 	size_t to;                 /* in insns */
 	const struct bpf_insn *filter; /* what it is replaced by; NULL: it is as it was compiled */
@@ -26,8 +26,8 @@ struct bpf_code {
 	size_t len;                /* instructions */
 	void *constants;           /* the value of the map that holds the object's .rodata */
 	__u32 constants_size;
+	int constants_fd;          /* of that map */
 	const char *license;
-	int plain;                 /* config.plain: the filter stands where its call stood */
 	int frags;                 /* config.frags: there may be frames in pieces */
 
 	const struct bpf_program *program;
@@ -57,6 +57,11 @@ int bpf_code_constants(struct bpf_code *code, const struct config *config);
 /* Make insns, which refer to the maps and to a map of the constants by their descriptors. Returns
  * 0, or a negative value with failure filled in. */
 int bpf_code_lay_out(struct bpf_code *code, int constants_fd);
+
+/* bpf_fold.c: leave out of a function, whose calls need not be in their final form yet, what its constants
+ * rule out. Returns its new length, or a negative value with failure filled in. */
+long bpf_code_fold(struct bpf_code *code, struct bpf_insn *insns, size_t len);
+int bpf_code_is_jump(const struct bpf_insn *insn);
 
 /* bpf_place.c: put the functions that flat's program reaches into insns, the program first, the filter
  * in its place. Returns 0, or a negative value with failure filled in. */

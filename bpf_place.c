@@ -31,42 +31,86 @@ static void replace(const struct bpf_code *code, const char *name, struct code_f
 	}
 }
 
+static int is_call(const struct bpf_insn *insn)
+{
+	return insn->code == (BPF_JMP | BPF_CALL) && insn->src_reg == BPF_PSEUDO_CALL;
+}
+
+/* Have calls say where in flat they lead to, which stays the same when instructions are left out. */
+static int name_callees(struct bpf_code *code, const struct code_function *function)
+{
+	for (size_t i = 0; i < function->len; i++) {
+		struct bpf_insn *insn = &code->insns[function->to + i];
+		__s64 target = (__s64)(function->from + i + 1) + insn->imm;
+
+		if (!is_call(insn))
+			continue;
+		if (target < 0 || target >= (__s64)code->flat_len)
+			return refuse(code, "a call leaves the code");
+		insn->imm = target;
+	}
+	return 0;
+}
+
+/* Copy a function to the end of insns, without what cannot be reached in it. */
+static int copy(struct bpf_code *code, struct code_function *function)
+{
+	struct bpf_insn *to = code->insns + function->to;
+	long len;
+	int err;
+
+	if (function->filter) {
+		memcpy(to, function->filter, function->len * sizeof(*to));
+		return 0;
+	}
+	memcpy(to, code->flat + function->from, function->len * sizeof(*to));
+	err = name_callees(code, function);
+	if (err)
+		return err;
+	len = bpf_code_fold(code, to, function->len);
+	if (len < 0)
+		return len;
+	function->len = len;
+	return 0;
+}
+
 /* Append the function that begins at an instruction of code->flat, unless it is there already.
  * Returns where it stands in code->insns, or a negative value. */
 static long place(struct bpf_code *code, size_t from)
 {
 	int in_text = from >= code->entry_len;
 	__u64 value = (from - (in_text ? code->entry_len : 0)) * sizeof(struct bpf_insn);
-	const struct bpf_insn *source = code->flat + from;
 	struct code_function *function = &code->functions[code->nfunctions];
 	struct bpf_elf_symbol symbol;
+	int err;
 
 	for (unsigned int i = 0; i < code->nfunctions; i++)
 		if (code->functions[i].from == from)
 			return code->functions[i].to;
 	if (!bpf_elf_find_symbol(&code->elf, in_text ? code->text_section : code->entry_section,
 				 STT_FUNC, NULL, value, &symbol) ||
-	    !symbol.size || symbol.size % sizeof(*source))
+	    !symbol.size || symbol.size % sizeof(struct bpf_insn))
 		return refuse(code, "no function begins at instruction %llu of `%s`",
-			      (unsigned long long)value / sizeof(*source),
+			      (unsigned long long)value / sizeof(struct bpf_insn),
 			      in_text ? ".text" : PROGRAM_SECTION);
 	if (code->nfunctions == CODE_FUNCTIONS_MAX)
 		return refuse(code, "more than %u functions", CODE_FUNCTIONS_MAX);
-	*function = (struct code_function){ from, symbol.size / sizeof(*source), code->len, NULL };
+	*function = (struct code_function){ .from = from, .to = code->len };
+	function->size = function->len = symbol.size / sizeof(struct bpf_insn);
+	for (unsigned int i = 0; i < code->nfunctions; i++)
+		if (from < code->functions[i].from + code->functions[i].size &&
+		    code->functions[i].from < from + function->size)
+			return refuse(code, "functions that overlap");
 	if (in_text)
 		replace(code, symbol.name, function);
 	if (function->len > code->room - code->len)
 		return refuse(code, "functions that overlap");
-	memcpy(code->insns + code->len, function->filter ? function->filter : source,
-	       function->len * sizeof(*source));
+	err = copy(code, function);
+	if (err)
+		return err;
 	code->len += function->len;
 	code->nfunctions++;
 	return function->to;
-}
-
-static int is_call(const struct bpf_insn *insn)
-{
-	return insn->code == (BPF_JMP | BPF_CALL) && insn->src_reg == BPF_PSEUDO_CALL;
 }
 
 /* Every call of one function gets its new distance, and the functions that it calls a place. */
@@ -74,25 +118,16 @@ static int place_callees(struct bpf_code *code, const struct code_function *func
 {
 	for (size_t i = 0; i < function->len; i++) {
 		struct bpf_insn *insn = &code->insns[function->to + i];
-		__s64 target = (__s64)(function->from + i + 1) + insn->imm;
 		long to;
 
 		if (!is_call(insn))
 			continue;
-		if (target < 0 || target >= (__s64)code->flat_len)
-			return refuse(code, "a call leaves the code");
-		to = place(code, target);
+		to = place(code, insn->imm);
 		if (to < 0)
 			return to;
 		insn->imm = to - (long)(function->to + i + 1);
 	}
 	return 0;
-}
-
-static int is_jump(const struct bpf_insn *insn)
-{
-	return (BPF_CLASS(insn->code) == BPF_JMP || BPF_CLASS(insn->code) == BPF_JMP32) &&
-	       BPF_OP(insn->code) != BPF_CALL && BPF_OP(insn->code) != BPF_EXIT;
 }
 
 /* A call of the filter that the program makes. */
@@ -132,7 +167,7 @@ static void put_in_place(struct bpf_code *code, const struct call *call)
 	for (size_t i = 0; i < len; i++) {
 		size_t target = i + 1 + insns[i].off;
 
-		if (!is_jump(&insns[i]))
+		if (!bpf_code_is_jump(&insns[i]))
 			continue;
 		if (i < at && target > at)
 			insns[i].off += body - 1;
@@ -170,7 +205,7 @@ int bpf_code_place(struct bpf_code *code)
 	for (unsigned int i = 0; err >= 0 && i < code->nfunctions; i++)
 		if (!code->functions[i].filter)
 			err = place_callees(code, &code->functions[i]);
-	if (err >= 0 && code->plain)
+	if (err >= 0)
 		inline_filter(code);
 	return err < 0 ? err : 0;
 }

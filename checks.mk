@@ -4,7 +4,7 @@
 #	make check-analyze  clang-tidy, cppcheck and gcc -fanalyzer over all sources
 #	make check-fuzz     a few seconds of each libFuzzer target; tests/fuzz/run 600 takes longer
 #	make check-soak     two minutes at full rate; make soak: an hour
-FUZZ_elf := bpf_code.c bpf_place.c bpf_elf.c failure.c
+FUZZ_elf := bpf_code.c bpf_fold.c bpf_place.c bpf_elf.c failure.c
 FUZZ_filter := $(filter-out filter_dump.c,$(wildcard filter*.c)) bpf.c
 FUZZ_http := http.c
 FUZZ_moment := moment.c

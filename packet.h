@@ -101,7 +101,7 @@ struct config {
 	__u32 prefixed;        /* 1: addresses are cut to mask4 and mask6 */
 	__u32 quick;           /* 1: the short cut may be taken: Ethernet, what is seen is counted */
 	__u32 one_word4;       /* 1: word 4 is the same in all keys: one link, and ports do not count */
-	__u32 plain;           /* 1: no atomic additions, no calls: no JIT of a 32-bit machine has them */
+	__u32 plain;           /* 1: no atomic additions: no JIT of a 32-bit machine has them */
 	__u32 preemptible;     /* 1: a CPU's program may interrupt another: no cache then */
 	__u64 multiplier[6];   /* of the cache's hash, odd and random, one a word of the key */
 	__u64 mask;            /* of the key's word 5: the fields that make a flow */

@@ -4,6 +4,7 @@
 
 #include "../../bpf_elf.c"
 #include "../../bpf_code.c"
+#include "../../bpf_fold.c"
 #include "../../bpf_place.c"
 #include "../../failure.c"
 #include "elf_image.h"
@@ -205,10 +206,9 @@ static void test_static_callee(void)
 }
 
 /* A load over the address that it reads from becomes an immediate, and so does a mask behind it. */
-static void test_fold(void)
+static void test_constants(void)
 {
 	const __u64 constants[] = { 0x1122334455667788, 0x99aabbccddeeff00 };
-	const struct bpf_insn nop = BPF_JMP_A(0);
 	const struct bpf_insn before[] = {
 		BPF_LD_MAP_VALUE(BPF_REG_1, CONSTANTS_FD, 0),
 		BPF_LDX_MEM(BPF_DW, BPF_REG_1, BPF_REG_1, 8), BPF_ALU64_IMM(BPF_AND, BPF_REG_1, -256),
@@ -225,20 +225,145 @@ static void test_fold(void)
 		BPF_LDX_MEM(BPF_DW, BPF_REG_3, BPF_REG_3, 0), BPF_EXIT_INSN(),
 	};
 	__u32 low;
-	struct bpf_insn after[] = { BPF_LD_IMM64(BPF_REG_1, 0x99aabbccddeeff00), nop, nop,
-				    BPF_LD_IMM64(BPF_REG_2, 0), nop };
-	enum { N = sizeof(before) / sizeof(before[0]), CHANGED = sizeof(after) / sizeof(after[0]) };
-	struct bpf_insn flat[N];
-	struct bpf_code code = { .flat = flat, .flat_len = N, .constants = (void *)constants,
+	struct bpf_insn after[] = { BPF_LD_IMM64(BPF_REG_1, 0x99aabbccddeeff00),
+				    BPF_LD_IMM64(BPF_REG_2, 0) };
+	enum { N = sizeof(before) / sizeof(before[0]), CHANGED = 4, WERE = 7 };
+	struct bpf_insn insns[N];
+	struct bpf_code code = { .constants = (void *)constants, .constants_fd = CONSTANTS_FD,
 				 .constants_size = sizeof(constants) };
+	long len;
 
 	memcpy(&low, constants, sizeof(low));
-	after[4].imm = low;
-	memcpy(flat, before, sizeof(flat));
-	ok(!fold_constants(&code, CONSTANTS_FD) && !memcmp(flat, after, sizeof(after)),
-	   "loads of constants become immediates");
-	ok(!memcmp(flat + CHANGED, before + CHANGED, sizeof(flat) - sizeof(after)),
+	after[2].imm = low;
+	memcpy(insns, before, sizeof(insns));
+	len = bpf_code_fold(&code, insns, N);
+	ok(!memcmp(insns, after, sizeof(after)), "loads of constants become immediates");
+	ok(len == N - WERE + CHANGED &&
+	   !memcmp(insns + CHANGED, before + WERE, sizeof(insns) - WERE * sizeof(insns[0])),
 	   "but not those that another address might reach, or that read elsewhere");
+}
+
+/* Fold instructions, of which so many have a meaning, and compare. */
+static void folds(const struct bpf_insn *before, size_t n, const struct bpf_insn *after, size_t left,
+		  const char *name)
+{
+	struct bpf_insn insns[16];
+	struct bpf_code code = { .insns = insns };
+
+	memcpy(insns, before, n * sizeof(*before));
+	code.len = bpf_code_fold(&code, insns, n);
+	is_code(&code, after, left, name);
+}
+#define FOLDS(before, after, name)                                                                 \
+	folds(before, sizeof(before) / sizeof(before[0]), after, sizeof(after) / sizeof(after[0]), name)
+
+/* What a constant rules out is left out, and jumps go where they went. */
+static void test_fold(void)
+{
+	const struct bpf_insn before[] = {
+		BPF_JMP_IMM(BPF_JEQ, BPF_REG_2, 0, 8), BPF_LD_IMM64(BPF_REG_1, 5), BPF_JMP_A(0),
+		BPF_JMP_IMM(BPF_JNE, BPF_REG_1, 5, 1), BPF_JMP_IMM(BPF_JGE, BPF_REG_1, 5, 2),
+		BPF_MOV64_IMM(BPF_REG_3, 1), BPF_JMP_IMM(BPF_JEQ, BPF_REG_3, 1, -7),
+		BPF_MOV64_IMM(BPF_REG_3, 2), BPF_JMP_IMM(BPF_JGT, BPF_REG_3, 2, -9), BPF_EXIT_INSN(),
+		BPF_MOV64_IMM(BPF_REG_3, 3),
+	};
+	const struct bpf_insn after[] = {
+		BPF_JMP_IMM(BPF_JEQ, BPF_REG_2, 0, 3), BPF_LD_IMM64(BPF_REG_1, 5),
+		BPF_MOV64_IMM(BPF_REG_3, 2), BPF_JMP_IMM(BPF_JGT, BPF_REG_3, 2, -4), BPF_EXIT_INSN(),
+	};
+
+	FOLDS(before, after, "a branch that is never taken, and one that always is");
+}
+
+/* Each condition, with a constant of which the upper half counts. */
+static void test_conditions(void)
+{
+	static const struct {
+		__u8 op;
+		int imm, outcome;
+	} conditions[] = {
+		{ BPF_JEQ, -2, 1 }, { BPF_JEQ, 1, 0 },   { BPF_JNE, -2, 0 }, { BPF_JNE, 1, 1 },
+		{ BPF_JGT, 1, 1 },  { BPF_JGT, -2, 0 },  { BPF_JGE, -2, 1 }, { BPF_JGE, -1, 0 },
+		{ BPF_JLT, -1, 1 }, { BPF_JLT, -2, 0 },  { BPF_JLE, -2, 1 }, { BPF_JLE, 1, 0 },
+		{ BPF_JSET, 2, 1 }, { BPF_JSET, 1, 0 },  { BPF_JSET, -4, 1 },
+	};
+
+	for (size_t i = 0; i < sizeof(conditions) / sizeof(conditions[0]); i++) {
+		const struct bpf_insn before[] = {
+			BPF_LD_IMM64(BPF_REG_1, -2),
+			BPF_JMP_IMM(conditions[i].op, BPF_REG_1, conditions[i].imm, 1),
+			BPF_MOV64_IMM(BPF_REG_0, 1), BPF_MOV64_IMM(BPF_REG_0, 2), BPF_EXIT_INSN(),
+		};
+		const struct bpf_insn goes_on[] = {
+			BPF_LD_IMM64(BPF_REG_1, -2), BPF_MOV64_IMM(BPF_REG_0, 1),
+			BPF_MOV64_IMM(BPF_REG_0, 2), BPF_EXIT_INSN(),
+		};
+		const struct bpf_insn jumps[] = {
+			BPF_LD_IMM64(BPF_REG_1, -2), BPF_MOV64_IMM(BPF_REG_0, 2), BPF_EXIT_INSN(),
+		};
+
+		if (conditions[i].outcome)
+			FOLDS(before, jumps, "a condition that always holds");
+		else
+			FOLDS(before, goes_on, "a condition that never holds");
+	}
+}
+
+/* Instructions behind which nothing is known of r1, whatever it was. */
+static void test_forget(void)
+{
+	static const struct {
+		struct bpf_insn insn;
+		const char *name;
+	} rows[] = {
+		{ BPF_MOV64_REG(BPF_REG_1, BPF_REG_2), "another value" },
+		{ BPF_ALU32_IMM(BPF_ADD, BPF_REG_1, 1), "arithmetic" },
+		{ BPF_LDX_MEM(BPF_W, BPF_REG_1, BPF_REG_2, 0), "a load" },
+		{ BPF_EMIT_CALL(BPF_FUNC_get_smp_processor_id), "a call" },
+		{ BPF_RAW_INSN(BPF_STX | BPF_DW | BPF_ATOMIC, BPF_REG_2, BPF_REG_1, 0, BPF_XCHG), "an exchange" },
+		{ BPF_JMP_IMM(BPF_JEQ, BPF_REG_2, 0, -1), "a loop" },
+		{ BPF_JMP32_IMM(BPF_JNE, BPF_REG_1, 5, 0), NULL },
+	};
+
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		const struct bpf_insn insns[] = {
+			BPF_LD_IMM64(BPF_REG_1, 5), rows[i].name ? rows[i].insn : rows[0].insn,
+			rows[i].name ? BPF_JMP_IMM(BPF_JEQ, BPF_REG_1, 5, 1) : rows[i].insn,
+			BPF_MOV64_IMM(BPF_REG_0, 1), BPF_EXIT_INSN(),
+		};
+
+		FOLDS(insns, insns, rows[i].name ? rows[i].name : "a condition of 32 bits");
+	}
+}
+
+/* A register that is a constant on one way only; and code that is left as it is. */
+static void test_left(void)
+{
+	const struct bpf_insn joined[] = {
+		BPF_JMP_IMM(BPF_JEQ, BPF_REG_2, 0, 2), BPF_LD_IMM64(BPF_REG_1, 5),
+		BPF_JMP_IMM(BPF_JEQ, BPF_REG_1, 5, 1), BPF_MOV64_IMM(BPF_REG_0, 1), BPF_EXIT_INSN(),
+	};
+	const struct bpf_insn nowhere[] = { BPF_JMP_A(0), BPF_EXIT_INSN(), BPF_JMP_A(-4) };
+	const struct bpf_insn half[] = { BPF_JMP_A(1), BPF_LD_IMM64(BPF_REG_1, 5), BPF_EXIT_INSN() };
+	const struct bpf_insn unfinished[] = { BPF_JMP_A(0), BPF_RAW_INSN(0x18, 0, 0, 0, 0) };
+
+	const struct bpf_insn loop[] = {
+		BPF_LD_IMM64(BPF_REG_1, 5), BPF_JMP_IMM(BPF_JEQ, BPF_REG_1, 5, 1),
+		BPF_MOV64_IMM(BPF_REG_0, 1), BPF_MOV64_REG(BPF_REG_1, BPF_REG_2),
+		BPF_JMP_IMM(BPF_JEQ, BPF_REG_2, 0, -4), BPF_EXIT_INSN(),
+	};
+	const struct bpf_insn dead_loop[] = {
+		BPF_LD_IMM64(BPF_REG_1, 5), BPF_JMP_IMM(BPF_JEQ, BPF_REG_1, 5, 2),
+		BPF_MOV64_IMM(BPF_REG_0, 1), BPF_JMP_IMM(BPF_JEQ, BPF_REG_2, 0, -2), BPF_EXIT_INSN(),
+	};
+	const struct bpf_insn no_loop[] = { BPF_LD_IMM64(BPF_REG_1, 5), BPF_EXIT_INSN() };
+
+	FOLDS(joined, joined, "a constant on one of two ways");
+	FOLDS(loop, loop, "a constant that changes in a loop");
+	FOLDS(dead_loop, no_loop, "a loop that is never reached");
+	FOLDS(nowhere, nowhere, "a jump out of the function");
+	FOLDS(half, half, "a jump into a load");
+	FOLDS(unfinished, unfinished, "half a load at the end");
 }
 
 struct row {
@@ -384,7 +509,11 @@ int main(void)
 	test_inline_both();
 	test_replace();
 	test_static_callee();
+	test_constants();
 	test_fold();
+	test_conditions();
+	test_forget();
+	test_left();
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
 		test_row(&rows[i]);
 	test_random();

@@ -2,6 +2,7 @@
 /* Loading against a kernel of the test's own making: flags it does not know, logs, signals. */
 #include "../../bpf_elf.c"
 #include "../../bpf_code.c"
+#include "../../bpf_fold.c"
 #include "../../bpf_place.c"
 #include "../../bpf_load.c"
 #include "../../failure.c"
