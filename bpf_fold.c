@@ -41,6 +41,11 @@ static int is_load(const struct bpf_insn *insn)
 	return insn->code == (BPF_LD | BPF_DW | BPF_IMM);
 }
 
+static int is_always(const struct bpf_insn *insn)
+{
+	return insn->code == (BPF_JMP | BPF_JA);
+}
+
 int bpf_code_is_jump(const struct bpf_insn *insn)
 {
 	__u8 class = BPF_CLASS(insn->code), op = BPF_OP(insn->code);
@@ -105,7 +110,7 @@ static int decide(const struct constants *constants, const struct bpf_insn *insn
 {
 	__u64 a = constants->value[insn->dst_reg], b = (__s64)insn->imm;
 
-	if (insn->code == (BPF_JMP | BPF_JA))
+	if (is_always(insn))
 		return 1;
 	if (!(constants->known >> insn->dst_reg & 1) || BPF_CLASS(insn->code) != BPF_JMP ||
 	    BPF_SRC(insn->code) != BPF_K)
@@ -162,7 +167,11 @@ static int follow(const struct bpf_code *code, const struct bpf_insn *insns, siz
 		} else if (bpf_code_is_jump(insn)) {
 			outcome = decide(&constants, insn);
 			mark[i] = (mark[i] & TARGET) | LIVE | (outcome == 1) * ALWAYS;
-			if (!outcome || (outcome == 1 && !insn->off)) {
+			if (!insn->off && outcome == 1) {
+				mark[i] &= is_always(insn) ? ~ALWAYS : ~LIVE; /* "goto +0" is meant */
+				continue;
+			}
+			if (!outcome) {
 				mark[i] &= ~LIVE;
 				continue;
 			}

@@ -6,6 +6,10 @@
 #include "bpf_code.h"
 #include "bpf_insn.h"
 #include "failure.h"
+#include "filter.h"
+
+/* Bytes of the stack that a program may have. */
+#define STACK_MAX 512
 
 /* Calls of the filter that can be taken out, of both kinds. */
 #define CALLS_MAX (2 * CODE_FILTER_CALLS)
@@ -136,9 +140,61 @@ struct call {
 	const struct code_function *function;
 };
 
-/* All calls of the program, if they are of the filter. Returns how many; 0: they stay calls. */
+/* Is r10, the frame pointer, copied to a register to which the next instruction adds a constant? */
+static int is_address(const struct bpf_insn *insn)
+{
+	return insn[0].code == (BPF_ALU64 | BPF_MOV | BPF_X) && insn[0].src_reg == BPF_REG_10 &&
+	       insn[1].code == (BPF_ALU64 | BPF_ADD | BPF_K) && insn[1].dst_reg == insn[0].dst_reg;
+}
+
+/* Where a load or a store refers to the stack: the distance from r10; NULL: it does not. */
+static __s16 *refers(struct bpf_insn *insn)
+{
+	__u8 class = BPF_CLASS(insn->code);
+
+	if ((class == BPF_LDX && insn->src_reg == BPF_REG_10) ||
+	    ((class == BPF_STX || class == BPF_ST) && insn->dst_reg == BPF_REG_10))
+		return &insn->off;
+	return NULL;
+}
+
+/* How many bytes of the stack instructions use; -1: that cannot be told. */
+static int stack_of(struct bpf_insn *insns, size_t len)
+{
+	int lowest = 0;
+
+	for (size_t i = 0; i < len; i++) {
+		struct bpf_insn *insn = &insns[i];
+		int at = 0;
+
+		if (refers(insn))
+			at = *refers(insn);
+		else if (i + 1 < len && is_address(insn))
+			at = insn[1].imm;
+		else if ((BPF_CLASS(insn->code) == BPF_ALU64 || BPF_CLASS(insn->code) == BPF_ALU) &&
+			 BPF_SRC(insn->code) == BPF_X && insn->src_reg == BPF_REG_10)
+			return -1;
+		if (at < lowest)
+			lowest = at;
+	}
+	return (7 - lowest) / 8 * 8;
+}
+
+/* Have instructions use what lies so many bytes further down. */
+static void move_stack(struct bpf_insn *insns, size_t len, int bytes)
+{
+	for (size_t i = 0; i < len; i++) {
+		if (refers(&insns[i]))
+			*refers(&insns[i]) -= bytes;
+		else if (i + 1 < len && is_address(&insns[i]))
+			insns[i + 1].imm -= bytes;
+	}
+}
+
+/* All calls of the program, if they are of the filter, and it has room. Returns how many; 0: they stay. */
 static unsigned int filter_calls(const struct bpf_code *code, struct call calls[CALLS_MAX])
 {
+	int stack = stack_of(code->insns, code->functions[0].len);
 	size_t len = code->functions[0].len;
 	unsigned int n = 0;
 
@@ -154,11 +210,11 @@ static unsigned int filter_calls(const struct bpf_code *code, struct call calls[
 		calls[n++] = (struct call){ i, function };
 		len += function->len;
 	}
-	return len > INT16_MAX || len > code->room ? 0 : n;
+	return len > INT16_MAX || len > code->room || stack < 0 || stack + FILTER_STACK > STACK_MAX ? 0 : n;
 }
 
 /* Put the filter where a call of it stands: it ends with its only exit, which is left out. */
-static void put_in_place(struct bpf_code *code, const struct call *call)
+static void put_in_place(struct bpf_code *code, const struct call *call, int stack)
 {
 	struct bpf_insn *insns = code->insns;
 	size_t at = call->at, body = call->function->len - 1;
@@ -176,23 +232,25 @@ static void put_in_place(struct bpf_code *code, const struct call *call)
 	}
 	memmove(insns + at + body, insns + at + 1, (len - at - 1) * sizeof(*insns));
 	memcpy(insns + at, call->function->filter, body * sizeof(*insns));
+	move_stack(insns + at, body, stack);
 	code->functions[0].len = len + body - 1;
 }
 
 /*
- * Put the filter where its calls stand: it takes r1, leaves its answer in r0, and changes no register
- * of which the program expects otherwise. Where a jump of the program would become too long the calls
- * stay.
+ * Put the filter where its calls stand: it takes r1, leaves its answer in r0, and changes no register of
+ * which the program expects otherwise; its stack comes below the program's. Where a jump of the program would
+ * become too long the calls stay.
  */
 static void inline_filter(struct bpf_code *code)
 {
 	struct call calls[CALLS_MAX];
 	unsigned int n = filter_calls(code, calls);
+	int stack = stack_of(code->insns, code->functions[0].len);
 
 	if (!n)
 		return;
 	while (n)
-		put_in_place(code, &calls[--n]);
+		put_in_place(code, &calls[--n], stack);
 	code->len = code->functions[0].len;
 	code->nfunctions = 1;
 }

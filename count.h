@@ -53,6 +53,11 @@ INLINE void group(__u64 *word)
 	word[5] &= CONFIG(mask);
 }
 
+/*
+ * The keys of arrays are numbers of 32 bits, but stand in a word of the stack: one that is written as a whole
+ * is nothing that the verifier has to know of on the ways that lead there.
+ */
+
 /* Does this CPU have a part of the cache and a row of counters, where nobody else writes? */
 INLINE int has_own(__u64 cpu)
 {
@@ -63,8 +68,9 @@ INLINE int has_own(__u64 cpu)
 INLINE struct link_count *link_row(__u64 cpu)
 {
 	__u32 row = CONFIG(link) * (CONFIG(cpus) + 1) + (has_own(cpu) ? cpu : CONFIG(cpus));
+	__u64 index = AT(row, 0, 4);
 
-	return map_lookup(&links, &row);
+	return map_lookup(&links, &index);
 }
 
 /* Add to a counter that is this CPU's own (of a machine without atomic additions every one is). */
@@ -229,12 +235,13 @@ INLINE void count_missed(struct flow_slot *slot, const __u64 *word, __u64 cpu, _
  */
 INLINE void count(const __u64 *word, __u64 cpu, __u64 length)
 {
-	__u32 own = slot_of(word) + (cpu << CONFIG(slot_bits)), index;
+	__u32 own = slot_of(word) + (cpu << CONFIG(slot_bits));
 	struct flow_slot *slot = 0;
+	__u64 index;
 
 #pragma clang loop unroll(disable) /* verified as often, and a third of the code */
 	for (__u32 way = 0; way < WAYS && has_own(cpu); way++) {
-		index = own ^ way;
+		index = AT(own ^ way, 0, 4);
 		slot = map_lookup(&cache, &index);
 		if (!slot)
 			break;
@@ -246,7 +253,7 @@ INLINE void count(const __u64 *word, __u64 cpu, __u64 length)
 			replace(slot, word, length);
 		return;
 	}
-	index = own;
+	index = AT(own, 0, 4);
 	if (slot)
 		slot = map_lookup(&cache, &index);
 	count_missed(slot, word, cpu, length);

@@ -121,6 +121,15 @@ INLINE __u32 forget(__u32 number, const void *bytes)
 	return number;
 }
 
+/*
+ * Do nothing. Where a jump leads to, the verifier remembers what it knows, and goes on only with what it has
+ * not seen there; but not unless it has seen eight instructions and two jumps since the last time.
+ */
+INLINE void remember(void)
+{
+	asm volatile("goto +0\ngoto +0");
+}
+
 INLINE void decode_protocol(struct frame *f, __u8 protocol)
 {
 	f->rest |= PRESENT(FIELD_PROTOCOL) | AT(protocol, 4, 1);

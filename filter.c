@@ -18,32 +18,44 @@ static void set_link(struct compiler *c, unsigned int link_type)
 		c->payload = 14;
 		c->network_802_2 = 3;
 	}
-	c->first_header = c->payload + c->network;
+	c->field_header = c->payload + c->network;
 }
 
 /*
- * From so many addresses and numbers on, IPv6 addresses become fields. With so many "and" besides, which
- * make the ways through a filter many, all values do, and what else is looked at is copied.
+ * From so many addresses and numbers on, IPv6 addresses become fields, and chains of headers are walked at
+ * the beginning. With so many "and" besides, which make the ways through a filter many, all values become
+ * fields, and what else is looked at is copied.
  */
 #define LONG  32
 #define MIXED 8
 
+#define VLANS_MAX 4
+
 static void measure(struct compiler *c)
 {
-	int ip = 0, ip6 = 0, ports = 0, others = 0, ands = 0;
+	int values[VLANS_MAX + 1] = { 0 }, vlans = 0, best = 0, all = 0, ands = 0;
 
 	for (const struct token *token = c->tokens; token->type != T_END; token++) {
-		ip += token->type == T_IPV4;
-		ip6 += token->type == T_IPV6;
-		ports += token->type == T_PORT || token->type == T_PORTRANGE;
-		others += token->type == T_NUMBER || token->type == T_WORD;
 		ands += token->type == T_AND;
+		vlans += token->type == T_VLAN;
+		if (token->type != T_IPV4 && token->type != T_IPV6 && token->type != T_MAC &&
+		    token->type != T_NUMBER && token->type != T_WORD)
+			continue;
+		all++;
+		if (vlans <= VLANS_MAX && ++values[vlans] > values[best])
+			best = vlans;
 	}
-	if (ip + ip6 + others < LONG)
+	if (all < LONG)
 		return;
+	c->is_long = 1;
 	c->is_mixed = ands >= MIXED;
-	c->fields = (ip && c->is_mixed) << F_ADDRESS | (ip6 > 0) << F_ADDRESS6 |
-	       (ports && c->is_mixed) << F_PORT;
+	c->fields = 1 << F_CHAIN | 1 << F_SOURCE6 | 1 << F_DESTINATION6;
+	if (c->is_mixed)
+		c->fields = ~0u;
+	if (c->link == L_ETHERNET)
+		c->field_header += 4 * best; /* each "vlan" shifts what stands behind it */
+	if (c->link == L_UNKNOWN)
+		c->fields = 0;
 }
 
 static void compile(struct compiler *c, unsigned int protocol, unsigned int link_type, int fields)

@@ -13,6 +13,7 @@ struct bpf_insn;
 struct output;
 
 #define FILTER_MAX_INSNS 32768
+#define FILTER_STACK     256 /* bytes */
 
 struct filter {
 	struct bpf_insn *insns;   /* from malloc; NULL: every frame matches */
@@ -31,13 +32,14 @@ struct filter {
  * of the decoded protocol (IPPROTO_TCP, IPPROTO_UDP; IPPROTO_ICMP takes ICMPv6 too; 0: none).
  *
  * The code is called with r1 = const struct packet * on the caller's stack and returns 0 or 1 in
- * r0. It ends with its only exit instruction, jumps forward only, does not touch r10, writes memory
- * in packet.scratch only, and leaves r6 to r9 as it found them, so that it can also stand where the
- * call stood.
+ * r0. It ends with its only exit instruction, jumps forward only, and leaves r6 to r9 as it found them, so
+ * that it can also stand where the call stood. Memory of its own is at most FILTER_STACK bytes below r10,
+ * which is nothing but the base of loads and stores, or copied to a register to which the next instruction
+ * adds a constant: so all of it can be moved.
  *
  * With pieces, there is code for frames in several pieces, too (xdp.frags, Linux 5.18), which are in
- * packet.data only with their first one: it is for match_pieces(), has the bytes copied by the kernel to
- * packet.loaded or packet.scratch, and keeps r10 alone as it found it.
+ * packet.data only with their first one: it is for match_pieces(), has the bytes copied by the kernel, and
+ * keeps no register but r10 as it found it.
  *
  * Returns 0, or -EINVAL with error and column filled in, or -ENOMEM.
  */

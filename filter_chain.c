@@ -5,10 +5,13 @@
  * where libpcap's does: behind an authentication header (RFC 4302) it goes on at that header's
  * length, counted from the IP header.
  *
- * The first such test on a way walks, and leaves the values in scratch for those behind it, eight
+ * The first such test on a way walks, and leaves the values on the stack for those behind it, eight
  * bytes, the last value repeated; and whether the walk came to the frame's end too early. A test
  * then is one for a byte of a word. Bytes are stored one at a time, so that the verifier forgets
- * what they are, and goes through what follows once.
+ * what they are, and goes through what follows once. In a long filter that walk is at its beginning (of
+ * the header that its fields are of), and a mask of the values says whether there are any.
+ *
+ *	code->chain  0 the values     8 the walk came to the end: NO, YES      16 the mask
  *
  *	r0  the next-header value          r4  a header's length, or free
  *	r5  the frame's first byte plus the offset of the header in the IP packet
@@ -18,15 +21,29 @@
 #include "packet.h"
 
 #define HEADERS_MAX 8
-#define VALUES  offsetof(struct packet, scratch[CHAIN_SCRATCH])
-#define TOO_FAR (offsetof(struct packet, scratch[CHAIN_SCRATCH + 1]) + 1)
+#define TOO_FAR 8
+#define MASK    16
 
 enum { HOPOPTS = 0, ROUTING = 43, FRAGMENT = 44, AH = 51, NONE = 59, DSTOPTS = 60 };
 enum { NO = 1, YES = 2 };
 
-static void store_byte(struct code *code, int reg, __u32 offset)
+void filter_reserve_chain(struct code *code)
 {
-	filter_emit(code, BPF_STX_MEM(BPF_B, BPF_REG_1, reg, offset));
+	int words = 0;
+
+	for (int i = 0; i < code->norder; i++) {
+		const struct test *test = &code->c->tests[code->order[i]];
+
+		if (test->kind == V_CHAIN && words < 3)
+			words = test->size ? 2 : 3;
+	}
+	code->chain = words ? filter_words(code, words) : 0;
+	code->has_chain = words == 3;
+}
+
+static void store_byte(struct code *code, int reg, int at)
+{
+	filter_emit(code, BPF_STX_MEM(BPF_B, BPF_REG_10, reg, code->chain + at));
 }
 
 /* r0 = the next header's number, r4 = this one's length byte. */
@@ -80,6 +97,7 @@ static void skip_ah(struct code *code, __u32 base, struct jumps *too_far, struct
 static void begin(struct code *code, __u32 base, int six)
 {
 	filter_load_frame(code, BPF_REG_0, base + (six ? 6 : 9), 1);
+	filter_renew_data(code);
 	if (six) {
 		filter_emit(code, BPF_MOV64_IMM(BPF_REG_5, 40));
 	} else {
@@ -95,10 +113,9 @@ static void walk(struct code *code, __u32 base, int six)
 {
 	struct jumps too_far = { .n = 0 }, done = { .n = 0 }, skipped = { .n = 0 };
 
-	begin(code, base, six);
 	for (int i = 0; i < HEADERS_MAX; i++) {
 		for (int j = i; j < HEADERS_MAX; j++)
-			store_byte(code, BPF_REG_0, VALUES + j);
+			store_byte(code, BPF_REG_0, j);
 		if (i == HEADERS_MAX - 1)
 			break;
 		filter_jump_ahead(code, &done, BPF_JMP32_IMM(BPF_JEQ, BPF_REG_0, NONE, 0));
@@ -117,37 +134,88 @@ static void walk(struct code *code, __u32 base, int six)
 }
 
 /* Jump to yes where a byte of the values is k: then their difference has a zero byte. */
-static void find(struct code *code, __u32 k, int yes)
+static void find(struct code *code, const struct test *test)
 {
-	const struct bpf_insn ones[] = { BPF_LD_IMM64(BPF_REG_5, 0x0101010101010101ull) };
-	const struct bpf_insn tops[] = { BPF_LD_IMM64(BPF_REG_5, 0x8080808080808080ull) };
-	const struct bpf_insn wanted[] = { BPF_LD_IMM64(BPF_REG_4, k * 0x0101010101010101ull) };
+	__u64 k = test->k;
 
-	filter_emit(code, BPF_LDX_MEM(BPF_DW, BPF_REG_0, BPF_REG_1, VALUES));
-	filter_emit(code, wanted[0]);
-	filter_emit(code, wanted[1]);
+	filter_emit(code, BPF_LDX_MEM(BPF_DW, BPF_REG_0, BPF_REG_10, code->chain));
+	filter_constant64(code, BPF_REG_4, k * 0x0101010101010101ull);
 	filter_emit(code, BPF_ALU64_REG(BPF_XOR, BPF_REG_0, BPF_REG_4));
 	filter_emit(code, BPF_MOV64_REG(BPF_REG_4, BPF_REG_0));
 	filter_emit(code, BPF_ALU64_IMM(BPF_XOR, BPF_REG_4, -1));
-	filter_emit(code, ones[0]);
-	filter_emit(code, ones[1]);
+	filter_constant64(code, BPF_REG_5, 0x0101010101010101ull);
 	filter_emit(code, BPF_ALU64_REG(BPF_SUB, BPF_REG_0, BPF_REG_5));
 	filter_emit(code, BPF_ALU64_REG(BPF_AND, BPF_REG_0, BPF_REG_4));
-	filter_emit(code, tops[0]);
-	filter_emit(code, tops[1]);
-	filter_jump(code, BPF_JMP_REG(BPF_JSET, BPF_REG_0, BPF_REG_5, 0), yes);
+	filter_constant64(code, BPF_REG_5, 0x8080808080808080ull);
+	if (!test->size) {
+		filter_emit(code, BPF_LDX_MEM(BPF_DW, BPF_REG_4, BPF_REG_10, code->chain + MASK));
+		filter_emit(code, BPF_ALU64_REG(BPF_AND, BPF_REG_0, BPF_REG_4));
+	}
+	filter_jump(code, BPF_JMP_REG(BPF_JSET, BPF_REG_0, BPF_REG_5, 0), test->to[1]);
+}
+
+/* r0 = the first value, r5 = the first header behind IP's; neither is known to be there before. */
+static void begin_early(struct code *code, int six, struct jumps *done)
+{
+	__u32 base = code->c->field_header;
+
+	filter_unless(code, base + (six ? 7 : 10), done);
+	filter_emit(code, BPF_LDX_MEM(BPF_DW, BPF_REG_0, BPF_REG_10, code->ones));
+	filter_store(code, BPF_REG_0, code->chain + MASK);
+	if (six) {
+		filter_emit(code, BPF_MOV64_IMM(BPF_REG_5, 40));
+	} else {
+		filter_fetch(code, base, 1);
+		filter_emit(code, BPF_MOV64_REG(BPF_REG_5, BPF_REG_0));
+		filter_emit(code, BPF_ALU32_IMM(BPF_AND, BPF_REG_5, 0xf));
+		filter_emit(code, BPF_ALU32_IMM(BPF_LSH, BPF_REG_5, 2));
+	}
+	filter_from_data(code, BPF_REG_5);
+	filter_fetch(code, base + (six ? 6 : 9), 1);
+}
+
+void filter_make_chain(struct code *code)
+{
+	struct jumps six = { .n = 0 }, done = { .n = 0 };
+	__u32 base = code->c->field_header;
+
+	if (!code->has_chain)
+		return;
+	filter_begin(code);
+	for (int at = 0; at <= MASK; at += 8)
+		filter_store(code, BPF_REG_0, code->chain + at);
+	filter_emit(code, BPF_MOV64_IMM(BPF_REG_0, YES));
+	store_byte(code, BPF_REG_0, TOO_FAR);
+	filter_unless(code, base ? base : 1, &done);
+	filter_emit(code, BPF_MOV64_IMM(BPF_REG_0, NO));
+	store_byte(code, BPF_REG_0, TOO_FAR);
+	filter_field_type(code, NULL, &six, &done);
+	filter_emit(code, BPF_MOV64_IMM(BPF_REG_0, YES));
+	store_byte(code, BPF_REG_0, TOO_FAR);
+	begin_early(code, 0, &done);
+	walk(code, base, 0);
+	filter_jump_ahead(code, &done, BPF_JMP_A(0));
+	filter_land(code, &six);
+	filter_emit(code, BPF_MOV64_IMM(BPF_REG_0, YES));
+	store_byte(code, BPF_REG_0, TOO_FAR);
+	begin_early(code, 1, &done);
+	walk(code, base, 1);
+	filter_land(code, &done);
+	filter_rewrite(code, code->chain, 3);
 }
 
 void filter_chain(struct code *code, const struct test *test)
 {
 	int chain = test->offset * 2 + (test->size == 6);
 
-	if (code->now.chain != chain)
+	if (test->size && code->now.chain != chain) {
+		begin(code, test->offset, test->size == 6);
 		walk(code, test->offset, test->size == 6);
-	code->now.chain = chain;
+		code->now.chain = chain;
+	}
 	code->now.value[0] = code->now.value[1] = code->now.transport = -1;
 	if (test->k <= 0xff)
-		find(code, test->k, test->to[1]);
-	filter_emit(code, BPF_LDX_MEM(BPF_B, BPF_REG_0, BPF_REG_1, TOO_FAR));
+		find(code, test);
+	filter_emit(code, BPF_LDX_MEM(BPF_B, BPF_REG_0, BPF_REG_10, code->chain + TOO_FAR));
 	filter_jump(code, BPF_JMP32_IMM(BPF_JEQ, BPF_REG_0, YES, 0), NO_MATCH);
 }

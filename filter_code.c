@@ -7,8 +7,9 @@
  *	r2, r3  the frame's first byte, and its end
  *	r5      the frame's first byte plus the length of an IPv4 header, or nothing
  *
- * Which of this holds at the beginning of a test is what holds on every way to it. A field's bytes
- * are compared as they are, the constant is turned round instead, but for > and <.
+ * Which of this holds at the beginning of a test is what holds on every way to it; in a filter that is_mixed
+ * nothing does where ways meet. A field's bytes are compared as they are, the constant is turned round
+ * instead, but for > and <.
  *
  * The same is written once more for frames in pieces, if they are asked for. There what no copy has
  * (filter_copy.c) is loaded by a call of bpf_xdp_load_bytes, so that everything moves to the registers that
@@ -28,12 +29,17 @@
 /* A filter of more instructions is loaded once only where there may be frames in pieces. */
 #define LONG 512
 
+/* Takes from 8 bytes that were loaded the last two. */
+#define MAC_SHIFT (__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__ ? BPF_LSH : BPF_RSH)
+
+#define ETHERNET 14 /* bytes of its header */
+
 static const __u8 registers[2] = { BPF_REG_0, BPF_REG_4 };
 
 static void load_value(struct code *code, int reg, const struct test *test)
 {
 	if (test->kind == V_FRAME)
-		filter_load_frame(code, reg, test->offset, test->size);
+		filter_load_frame(code, reg, test->offset, filter_loaded(test->size));
 	else if (test->kind == V_TRANSPORT)
 		filter_load_transport(code, reg, test->base, test->offset, test->size);
 	else
@@ -55,6 +61,8 @@ static int fetch(struct code *code, int number, int ordered)
 		load_value(code, registers[i], test);
 		now->value[i] = number;
 		now->ordered[i] = test->kind == V_PACKET || test->size == 1;
+		if (test->size == 6) /* without the two bytes behind them */
+			filter_emit(code, BPF_ALU64_IMM(MAC_SHIFT, registers[i], 16));
 	}
 	if (ordered && !now->ordered[i]) {
 		filter_emit(code, BPF_ENDIAN(BPF_TO_BE, registers[i], test->size * 8));
@@ -91,6 +99,7 @@ static void arrive(struct code *code, int to)
 		state->reached = 1;
 		return;
 	}
+	state->reached = 2;
 	for (int i = 0; i < 2; i++) {
 		const struct test *tests = code->c->tests;
 		int a = state->value[i], b = code->now.value[i];
@@ -99,6 +108,9 @@ static void arrive(struct code *code, int to)
 		    !filter_same_value(&tests[a], &tests[b]))
 			state->value[i] = -1;
 	}
+	if (code->c->is_mixed && state->length != code->now.length)
+		state->stale = 1;
+	state->stale |= code->now.stale;
 	if (state->length > code->now.length)
 		state->length = code->now.length;
 	if (state->copied_length > code->now.copied_length)
@@ -153,13 +165,15 @@ static void branch(struct code *code, const struct test *test, struct bpf_insn j
 	arrive(code, no);
 	next = next_test(code);
 	/*
-	 * Not where "no" leads to another test: the verifier goes straight on first, and that had better
-	 * be the way on which it has seen less of the frame. It need not go it again knowing more.
+	 * The verifier goes straight on first. Where it learns how much of a frame there is, that had better be
+	 * the way on which it has seen less of it: then it need not go it again knowing more. Where it does
+	 * not, the way that is longer: each end that it comes to by way of something new costs time.
 	 */
-	if (yes == next && opposite >= 0 && no < 0) {
+	if (opposite >= 0 && ((yes == next && (no < 0 || code->c->is_mixed)) ||
+			      (code->c->is_mixed && yes >= 0 && no < 0))) {
 		jump.code = (jump.code & ~0xf0) | opposite;
-		yes = no;
-		no = next;
+		yes = test->to[negated];
+		no = test->to[!negated];
 	}
 	if (yes != no)
 		filter_jump(code, jump, yes);
@@ -195,6 +209,17 @@ static void emit_any_of(struct code *code, const struct test *test, int i)
 	}
 }
 
+/* An Ethernet address. */
+static void emit_mac(struct code *code, const struct test *test, int i)
+{
+	__u64 value;
+
+	memcpy(&value, code->c->addresses[test->k].bytes, sizeof(value));
+	code->now.transport = -1;
+	filter_constant64(code, BPF_REG_5, MAC_SHIFT == BPF_LSH ? value << 16 : value >> 16);
+	branch(code, test, BPF_JMP_REG(BPF_JEQ, registers[i], BPF_REG_5, 0), 0);
+}
+
 static void emit_equal(struct code *code, const struct test *test, int i)
 {
 	__u32 all = test->size == 4 ? 0xffffffff : (1u << 8 * test->size) - 1;
@@ -227,11 +252,9 @@ static void emit_relation(struct code *code, const struct test *test)
 		branch(code, test, BPF_JMP32_IMM(test->op, BPF_REG_0, right->number, 0), 0);
 		return;
 	}
-	filter_emit(code, BPF_STX_MEM(BPF_DW, BPF_REG_1, BPF_REG_0,
-				      offsetof(struct packet, scratch)));
+	filter_emit(code, BPF_STX_MEM(BPF_DW, BPF_REG_10, BPF_REG_0, code->depth[0]));
 	filter_evaluate(code, test->right, 1);
-	filter_emit(code, BPF_LDX_MEM(BPF_DW, BPF_REG_4, BPF_REG_1,
-				      offsetof(struct packet, scratch)));
+	filter_emit(code, BPF_LDX_MEM(BPF_DW, BPF_REG_4, BPF_REG_10, code->depth[0]));
 	branch(code, test, BPF_JMP32_REG(test->op, BPF_REG_4, BPF_REG_0, 0), 0);
 }
 
@@ -254,8 +277,7 @@ static void emit_field(struct code *code, const struct test *test)
 	}
 	code->now.transport = -1;
 	filter_match_field(code, test);
-	branch(code, test, test->span ? BPF_JMP32_IMM(BPF_JLE, BPF_REG_0, test->span, 0) :
-					BPF_JMP_IMM(BPF_JEQ, BPF_REG_0, 0, 0), 0);
+	branch(code, test, BPF_JMP_IMM(test->span ? BPF_JLE : BPF_JEQ, BPF_REG_0, test->span, 0), 0);
 }
 
 static void emit_test(struct code *code, int number)
@@ -265,6 +287,8 @@ static void emit_test(struct code *code, int number)
 	int i, reg;
 
 	code->now = code->states[number];
+	if (code->c->is_mixed && code->states[number].reached > 1)
+		code->now.value[0] = code->now.value[1] = code->now.transport = -1;
 	code->start[number] = code->len;
 	if (test->kind == V_ARITH) {
 		emit_relation(code, test);
@@ -279,6 +303,10 @@ static void emit_test(struct code *code, int number)
 		return;
 	}
 	i = fetch(code, number, test->op == BPF_JLE);
+	if (test->size == 6) {
+		emit_mac(code, test, i);
+		return;
+	}
 	if (test->op == BPF_JEQ) {
 		emit_equal(code, test, i);
 		return;
@@ -319,34 +347,60 @@ static void emit_end(struct code *code)
 	}
 }
 
+static int reads_frame(const struct code *code)
+{
+	for (int i = 0; i < code->norder; i++)
+		if (code->c->tests[code->order[i]].kind != V_PACKET)
+			return 1;
+	return 0;
+}
+
 static void emit_beginning(struct code *code)
 {
-	int reads_frame = 0;
-
 	if (code->pieces) {
 		filter_append(code, BPF_MOV64_REG(BPF_REG_6, BPF_REG_1));
 		return;
 	}
-	for (int i = 0; i < code->norder; i++)
-		reads_frame |= code->c->tests[code->order[i]].kind != V_PACKET;
-	if (!reads_frame)
-		return;
 	filter_emit(code, BPF_LDX_MEM(BPF_DW, BPF_REG_2, BPF_REG_1, offsetof(struct packet, data)));
 	filter_emit(code, BPF_LDX_MEM(BPF_DW, BPF_REG_3, BPF_REG_1,
 				      offsetof(struct packet, data_end)));
 }
 
+/* Words of the stack, for what is needed; copies take what is left. */
+static void reserve(struct code *code)
+{
+	code->words = 0;
+	if (code->pieces)
+		code->loaded = filter_words(code, 1);
+	if (code->c->is_long) {
+		code->ones = filter_words(code, 1);
+		code->zero = filter_words(code, 1);
+	}
+	filter_reserve_fields(code);
+	filter_reserve_chain(code);
+	filter_reserve_arith(code);
+}
+
 /* One of the two kinds of code, from head on. Returns its length. */
 static size_t write(struct code *code, int head)
 {
-	struct state nothing = { .value = { -1, -1 }, .transport = -1, .chain = -1 };
+	struct state nothing = {
+		.value = { -1, -1 }, .transport = -1, .chain = -1,
+		.stale = code->c->is_mixed,
+		.copied_length = code->c->field_header ? ETHERNET : 0, /* no frame is shorter */
+	};
 
 	memset(code->states, 0, code->c->ntests * sizeof(*code->states));
 	code->len = code->size = code->at = 0;
 	code->used[0] = code->used[1] = 0;
-	emit_beginning(code);
-	filter_copy(code);
-	filter_make_fields(code);
+	if (code->pieces || reads_frame(code))
+		emit_beginning(code);
+	if (reads_frame(code)) {
+		reserve(code);
+		filter_copy(code);
+		filter_make_fields(code);
+		filter_make_chain(code);
+	}
 	code->now = nothing;
 	arrive(code, head);
 	go(code, head, head == NO_MATCH ? MATCH : next_test(code));
@@ -373,5 +427,5 @@ void filter_code(struct compiler *c, int head)
 	code.pieces = 1;
 	code.insns = &c->filter->pieces;
 	c->filter->pieces_len = write(&code, head);
-	c->filter->pieces_alone = c->filter->len > LONG && (code.copied[0] || code.copied[1]);
+	c->filter->pieces_alone = c->filter->len > LONG && (c->is_mixed || code.copied[0] || code.copied[1]);
 }

@@ -12,13 +12,17 @@ struct state {
 	int value[2];           /* of r0, r4: a test whose value it is, -1: none */
 	__u8 ordered[2];        /* that value is in host byte order */
 	__u8 next;              /* which of the two to load into next */
-	__u8 reached;
+	__u8 reached;           /* on no way, one, more */
 	int transport;          /* offset of the IPv4 header whose length r5 includes, -1: none */
-	int chain;              /* scratch has the chain of headers at this offset * 2 + is-IPv6, -1: no */
+	int chain;              /* of which header the chain was walked: offset * 2 + is-IPv6; -1: none */
 	__u32 length;           /* bytes that the frame has at least, by what is known of r2 */
+	int stale;              /* r2 must be made anew before it is used: see filter_renew_data() */
 	__u32 copied_length;    /* the same, by its length */
 	__u32 transport_length; /* bytes that are behind r5 at least */
 };
+
+#define FILTER_WORDS (FILTER_STACK / 8)
+#define ARITH_DEPTH 14
 
 struct code {
 	struct compiler *c;
@@ -32,6 +36,15 @@ struct code {
 	int *order, norder, at; /* tests to emit, the next one of them */
 	int used[2];            /* there are ways to MATCH, to NO_MATCH */
 	__u32 copied[2];        /* bytes of the frame that two copies have: see filter_copy.c */
+
+	/* Words of the stack: how many are in use, and where things stand, counted from r10. */
+	int words;
+	int loaded;             /* what the kernel is asked for of a frame in pieces */
+	int copy[2];
+	int field[FIELDS];      /* 0: none */
+	int ones, zero;         /* a word with all bits set, and one with none: see filter_begin() */
+	int chain, has_chain;   /* the latter: there is one from the beginning */
+	int depth[ARITH_DEPTH]; /* values of arithmetic */
 };
 
 /* Jumps to one place behind them. */
@@ -41,20 +54,24 @@ struct jumps {
 };
 
 /* filter_load.c. What they do is said there. */
+int filter_words(struct code *code, int n); /* so many words of the stack: where they begin */
 void filter_emit(struct code *code, struct bpf_insn insn);
 void filter_append(struct code *code, struct bpf_insn insn); /* registers as they are */
 void filter_jump(struct code *code, struct bpf_insn insn, int to);
 void filter_from_data(struct code *code, int reg);
+void filter_renew_data(struct code *code);
 void filter_load_frame(struct code *code, int reg, __u32 offset, int size);
 void filter_load_transport(struct code *code, int reg, __u32 base, __u32 offset, int size);
+void filter_constant64(struct code *code, int reg, __u64 value);
 int filter_width(int size);
-struct bpf_insn filter_load(int size, int reg, int pointer, __u32 offset);
+int filter_loaded(int size);
+struct bpf_insn filter_load(int size, int reg, int pointer, int offset);
 void filter_load_indexed(struct code *code, int reg, __u32 offset, int size);
 
 /* A frame in pieces: have the kernel copy size bytes at offset, plus what index (-1: nothing) holds;
  * the instruction with which to jump where they are not there; and some of them into reg. */
 void filter_ask(struct code *code, int index, __u32 offset, int size);
-void filter_call(struct code *code, __u32 to);
+void filter_call(struct code *code, int to);
 #define FILTER_MISSING BPF_JMP_IMM(BPF_JNE, BPF_REG_0, 0, 0)
 void filter_take(struct code *code, int reg, __u32 byte, int size);
 
@@ -67,24 +84,36 @@ void filter_land(struct code *code, struct jumps *jumps);
  */
 void filter_copy(struct code *code);
 int filter_load_copy(struct code *code, int reg, __u32 offset, int size);
-#define FILTER_ONES ((__u32)offsetof(struct packet, scratch[30])) /* a word with all bits set */
 void filter_begin(struct code *code);
 void filter_unless(struct code *code, __u32 end, struct jumps *to);
-void filter_rewrite(struct code *code, __u32 from, int words);
+void filter_rewrite(struct code *code, int from, int words);
+void filter_remember(struct code *code);
+void filter_store(struct code *code, int reg, int at);
 
 /*
- * filter_field.c: put the fields that tests are about into scratch; r0 = 0 if the field is what the test
- * wants, or at most its span; r0 = 0 if the frame ends before or within it. r0, r4, r5 are lost.
+ * filter_field.c: have words for the fields that tests are about; put them there; r0 = 0 if the field is what
+ * the test wants, or at most its span; r0 = 0 if the frame ends before or within it. r0, r4, r5 are lost.
  */
+void filter_reserve_fields(struct code *code);
 void filter_make_fields(struct code *code);
 void filter_match_field(struct code *code, const struct test *test);
 void filter_field_valid(struct code *code, const struct test *test);
 
-/* filter_eval.c: an arithmetic expression into r0, with scratch[depth] and up free; r4 is lost. */
+/* What stands at code->c->field_header: jump to arp (NULL: to done), six, done, or go on if it is IPv4. */
+void filter_field_type(struct code *code, struct jumps *arp, struct jumps *six, struct jumps *done);
+/* r0 = size bytes at offset, counted from r4, which are known to be there. */
+void filter_fetch(struct code *code, __u32 offset, int size);
+
+/* filter_eval.c: an arithmetic expression into r0; what is at code->depth[depth] and up is lost, and r4. */
+void filter_reserve_arith(struct code *code);
 void filter_evaluate(struct code *code, int node, int depth);
 
-/* filter_chain.c: jump to to[1] if a chain of headers holds k; else go on. r0, r4, r5 are lost. */
-#define CHAIN_SCRATCH 14 /* the first of the two words of scratch that it takes */
+/*
+ * filter_chain.c: have words for chains of headers; walk the one at code->c->field_header, if a test is
+ * about it; jump to to[1] if a chain holds k; else go on. r0, r4, r5 are lost.
+ */
+void filter_reserve_chain(struct code *code);
+void filter_make_chain(struct code *code);
 void filter_chain(struct code *code, const struct test *test);
 
 #endif

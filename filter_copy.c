@@ -2,7 +2,8 @@
 /*
  * Copies of the frame's beginning on the stack. Of a frame in pieces: one call of the kernel in place of
  * many. Of others, where a long filter has many ways: the verifier keeps account of how many bytes of the
- * frame itself are known to be there, and would go through the filter again for each number.
+ * frame itself are known to be there, and would go through the filter again for each number. Of a frame that
+ * is shorter than its copy the last word holds what there is; each load asks for the frame's length.
  *
  * Loads from the stack must be aligned. So one copy begins where IP's header, behind Ethernet's 14 bytes,
  * is aligned to 4; and if need be there is another one that begins aligned.
@@ -13,11 +14,13 @@
 #include "filter_code.h"
 #include "packet.h"
 
-#define COPY_SIZE 64u /* room for each in scratch, the bytes in front of it included */
+#define FIRST_IS_LOW (__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__)
+#define COPY_SIZE    64u /* at most, the bytes in front of it included */
 
 /*
- * r0 = a zero of which the verifier does not know that it is one, and ONES accordingly. Where the frame
- * is in one piece, r4 = its first byte plus so much: what is learnt about r4 says nothing about r2.
+ * r0 = a zero of which the verifier does not know that it is one, and code->zero and code->ones accordingly.
+ * Where the frame is in one piece, r4 = its first byte plus so much: what is learnt about r4 says nothing
+ * about r2.
  */
 void filter_begin(struct code *code)
 {
@@ -34,7 +37,8 @@ void filter_begin(struct code *code)
 	filter_from_data(code, BPF_REG_4);
 	filter_emit(code, BPF_MOV64_REG(BPF_REG_5, BPF_REG_0));
 	filter_emit(code, BPF_ALU64_IMM(BPF_XOR, BPF_REG_5, -1));
-	filter_emit(code, BPF_STX_MEM(BPF_DW, BPF_REG_1, BPF_REG_5, FILTER_ONES));
+	filter_store(code, BPF_REG_0, code->zero);
+	filter_store(code, BPF_REG_5, code->ones);
 }
 
 /* Jump unless the frame has end bytes, counted from r4. */
@@ -50,29 +54,53 @@ void filter_unless(struct code *code, __u32 end, struct jumps *to)
 	}
 }
 
-/* However words were put together: to the verifier they become words. */
-void filter_rewrite(struct code *code, __u32 from, int words)
+/* A word of the stack = reg. The verifier would remember of two words that they are the same, had there not
+ * been arithmetic in between. */
+void filter_store(struct code *code, int reg, int at)
 {
-	for (int i = 0; i < words; i++) {
-		filter_emit(code, BPF_LDX_MEM(BPF_DW, BPF_REG_0, BPF_REG_1, from + 8 * i));
-		filter_emit(code, BPF_STX_MEM(BPF_DW, BPF_REG_1, BPF_REG_0, from + 8 * i));
-	}
+	filter_emit(code, BPF_ALU64_IMM(BPF_XOR, reg, 0));
+	filter_emit(code, BPF_STX_MEM(BPF_DW, BPF_REG_10, reg, at));
 }
 
-static __u32 place(const struct code *code, int copy)
+/*
+ * Do nothing, twice. Where a jump leads to, the verifier remembers what it knows, and goes on only with
+ * what it has not seen there; but not unless it has seen eight instructions and two jumps since the last time.
+ */
+void filter_remember(struct code *code)
 {
-	__u32 shift = !copy && code->c->first_header ? 2 : 0; /* behind Ethernet */
+	filter_emit(code, BPF_JMP_A(0));
+	filter_emit(code, BPF_JMP_A(0));
+}
 
-	return offsetof(struct packet, scratch) + copy * COPY_SIZE + shift;
+/* However words were put together: to the verifier they become words. */
+void filter_rewrite(struct code *code, int from, int words)
+{
+	for (int i = 0; i < words; i++) {
+		filter_emit(code, BPF_LDX_MEM(BPF_DW, BPF_REG_0, BPF_REG_10, from + 8 * i));
+		filter_store(code, BPF_REG_0, from + 8 * i);
+	}
+	filter_remember(code);
+}
+
+/* Bytes in front of a copy: behind Ethernet's header the first one begins aligned. */
+static __u32 shift_of(const struct code *code, int copy)
+{
+	return !copy && code->c->field_header ? 2 : 0;
+}
+
+/* The words that a copy takes. */
+static int words_of(const struct code *code, int copy)
+{
+	return code->copied[copy] ? (shift_of(code, copy) + code->copied[copy] + 7) / 8 : 0;
 }
 
 /* The copy in which size bytes at an offset are aligned and have room; -1: neither. */
 static int copy_for(const struct code *code, __u32 offset, int size)
 {
 	for (int copy = 0; copy < 2; copy++) {
-		__u32 at = place(code, copy) - offsetof(struct packet, scratch) + offset;
+		__u32 at = shift_of(code, copy) + offset;
 
-		if (at % size == 0 && at + size <= (copy + 1) * COPY_SIZE)
+		if (at % size == 0 && at + size <= COPY_SIZE)
 			return copy;
 	}
 	return -1;
@@ -87,89 +115,138 @@ static void ask(struct code *code, int copy)
 	filter_append(code, BPF_JMP_IMM(BPF_JGT, BPF_REG_4, 0, 1)); /* != tells kernels before 6.8 nothing */
 	filter_append(code, BPF_MOV64_IMM(BPF_REG_4, most));
 	filter_append(code, BPF_MOV64_IMM(BPF_REG_2, 0));
-	filter_call(code, place(code, copy));
+	filter_call(code, code->copy[copy] + shift_of(code, copy));
 }
 
-/* r0 to the words of scratch that a copy's first bytes are in. */
-static void fill(struct code *code, int copy, __u32 bytes)
+/* r0 to all words of a copy. */
+static void fill(struct code *code, int copy)
 {
-	__u32 begin = offsetof(struct packet, scratch) + copy * COPY_SIZE;
-
-	for (__u32 at = 0; at < bytes; at += 8)
-		filter_emit(code, BPF_STX_MEM(BPF_DW, BPF_REG_1, BPF_REG_0, begin + at));
+	for (int i = 0; i < words_of(code, copy); i++)
+		filter_store(code, BPF_REG_0, code->copy[copy] + 8 * i);
 }
 
-/* How much of each copy the tests want, unless they need scratch for themselves. */
+/* How much of each copy the tests want, if there is room for it. */
 static void measure(struct code *code)
 {
-	int room = 2;
-
 	for (int i = 0; i < code->norder; i++) {
 		const struct test *test = &code->c->tests[code->order[i]];
-		__u32 end = test->offset + test->size;
-		int copy = test->kind == V_FRAME ? copy_for(code, test->offset, test->size) : -1;
+		int size = filter_loaded(test->size);
+		__u32 end = test->offset + size;
+		int copy = test->kind == V_FRAME ? copy_for(code, test->offset, size) : -1;
 
-		if (test->kind == V_ARITH)
-			room = 0;
-		if (test->kind == V_CHAIN && room)
-			room = 1;
 		if (copy >= 0 && code->copied[copy] < end)
 			code->copied[copy] = end;
 	}
-	while (room < 2)
-		code->copied[room++] = 0;
+	for (int copy = 0; copy < 2; copy++) {
+		if (code->words + words_of(code, copy) > FILTER_WORDS)
+			code->copied[copy] = 0;
+		if (code->copied[copy])
+			code->copy[copy] = filter_words(code, words_of(code, copy));
+	}
 }
 
-/* The largest step that is aligned at an offset. */
-static int step(__u32 at)
+/* Bytes in front of the first one, in a word that was loaded from there: into the word. */
+static void shift_up(struct code *code, int reg, __u32 bytes)
 {
-	return at % 8 == 0 ? 8 : at % 4 == 0 ? 4 : 2;
+	if (bytes)
+		filter_emit(code, BPF_ALU64_IMM(FIRST_IS_LOW ? BPF_LSH : BPF_RSH, reg, 8 * bytes));
 }
 
-/* Of the frame in one piece: size bytes at an offset, which are known to be there. */
-static void move(struct code *code, int copy, __u32 offset, int size)
+/* Word i of a copy, into reg: the frame in one piece is known to have it. */
+static void load_word(struct code *code, int copy, int reg, int i)
 {
-	filter_emit(code, filter_load(size, BPF_REG_0, BPF_REG_4, offset));
-	filter_emit(code, BPF_STX_MEM(filter_width(size), BPF_REG_1, BPF_REG_0, place(code, copy) + offset));
+	__u32 shift = shift_of(code, copy);
+
+	filter_emit(code, filter_load(8, reg, BPF_REG_4, i ? 8 * i - shift : 0));
+	shift_up(code, reg, i ? 0 : shift);
 }
 
-/* All that is wanted, or what there is of it: step by step, then byte by byte. */
+/* r0 = what a copy has in its last word of a frame of so many bytes, eight or more; r4 as filter_begin()
+ * leaves it. */
+static void last_word(struct code *code, int copy, struct jumps *few)
+{
+	filter_emit(code, BPF_LDX_MEM(BPF_W, BPF_REG_0, BPF_REG_1, offsetof(struct packet, length)));
+	filter_emit(code, BPF_MOV64_REG(BPF_REG_5, BPF_REG_0));
+	filter_emit(code, BPF_ALU64_IMM(BPF_SUB, BPF_REG_5, 8));
+	filter_emit(code, BPF_ALU64_IMM(BPF_AND, BPF_REG_5, COPY_SIZE - 1));
+	filter_from_data(code, BPF_REG_5);
+	filter_emit(code, BPF_MOV64_REG(BPF_REG_4, BPF_REG_5));
+	filter_emit(code, BPF_ALU64_IMM(BPF_ADD, BPF_REG_4, 8));
+	filter_jump_ahead(code, few, BPF_JMP_REG(BPF_JGT, BPF_REG_4, BPF_REG_3, 0));
+	filter_emit(code, filter_load(8, BPF_REG_5, BPF_REG_5, 0));
+	filter_emit(code, BPF_ALU64_IMM(BPF_ADD, BPF_REG_0, shift_of(code, copy)));
+	filter_emit(code, BPF_ALU64_IMM(BPF_LSH, BPF_REG_0, 3));
+	filter_emit(code, BPF_ALU64_IMM(BPF_NEG, BPF_REG_0, 0)); /* of 64 bits, all but those of its bytes */
+	filter_emit(code, BPF_ALU64_IMM(BPF_AND, BPF_REG_0, 63));
+	filter_emit(code, BPF_ALU64_REG(FIRST_IS_LOW ? BPF_RSH : BPF_LSH, BPF_REG_5, BPF_REG_0));
+	filter_emit(code, BPF_MOV64_REG(BPF_REG_0, BPF_REG_5));
+	filter_emit(code, filter_load(1, BPF_REG_4, BPF_REG_10, code->zero));
+	filter_from_data(code, BPF_REG_4);
+}
+
+/* A frame that ends within a copy: words as long as they are whole, then the last one for all that is left,
+ * since nobody looks behind the frame's end. */
+static void move_short(struct code *code, int copy, struct jumps *few, struct jumps *done)
+{
+	last_word(code, copy, few);
+	filter_unless(code, 8, few);
+	for (int i = 0; i < words_of(code, copy); i++) {
+		struct jumps last = { .n = 0 }, whole = { .n = 0 };
+
+		filter_unless(code, 8 * i + 8 - shift_of(code, copy), &last);
+		load_word(code, copy, BPF_REG_5, i);
+		filter_jump_ahead(code, &whole, BPF_JMP_A(0));
+		filter_land(code, &last);
+		filter_emit(code, BPF_MOV64_REG(BPF_REG_5, BPF_REG_0));
+		filter_land(code, &whole);
+		filter_store(code, BPF_REG_5, code->copy[copy] + 8 * i);
+	}
+	filter_jump_ahead(code, done, BPF_JMP_A(0));
+}
+
+/* A frame of less than eight bytes. */
+static void move_bytes(struct code *code, int copy, struct jumps *done)
+{
+	filter_emit(code, filter_load(1, BPF_REG_4, BPF_REG_10, code->zero));
+	filter_from_data(code, BPF_REG_4);
+	for (int byte = 0; byte < 7; byte++) {
+		filter_unless(code, byte + 1, done);
+		filter_emit(code, filter_load(1, BPF_REG_0, BPF_REG_4, byte));
+		filter_emit(code, BPF_STX_MEM(BPF_B, BPF_REG_10, BPF_REG_0, code->copy[copy] + byte));
+	}
+}
+
+/* All that is wanted of a frame in one piece, or what there is of it. */
 static void move_all(struct code *code, int copy)
 {
-	struct jumps is_short = { .n = 0 }, rest = { .n = 0 }, done = { .n = 0 };
-	__u32 begin = offsetof(struct packet, scratch) + copy * COPY_SIZE;
-	__u32 shift = place(code, copy) - begin, end = code->copied[copy], offset;
+	struct jumps is_short = { .n = 0 }, few = { .n = 0 }, done = { .n = 0 };
+	int words = words_of(code, copy), is_ethernet = code->c->field_header != 0;
 
 	filter_begin(code);
-	fill(code, copy, shift + end);
-	end = (shift + end + 7) / 8 * 8 - shift;
-	filter_unless(code, end, &is_short);
-	for (offset = 0; offset < end; offset += step(shift + offset))
-		move(code, copy, offset, step(shift + offset));
+	fill(code, copy);
+	filter_unless(code, 8 * words - shift_of(code, copy), &is_short);
+	for (int i = 0; i < words; i++) {
+		load_word(code, copy, BPF_REG_0, i);
+		filter_emit(code, BPF_STX_MEM(BPF_DW, BPF_REG_10, BPF_REG_0, code->copy[copy] + 8 * i));
+	}
 	filter_jump_ahead(code, &done, BPF_JMP_A(0));
 	filter_land(code, &is_short);
-	for (offset = 0; offset < end; offset += step(shift + offset)) {
-		struct jumps next = { .n = 0 };
-		int size = step(shift + offset);
-
-		filter_unless(code, offset + size, &rest);
-		move(code, copy, offset, size);
-		filter_jump_ahead(code, &next, BPF_JMP_A(0));
-		filter_land(code, &rest);
-		for (int byte = 0; byte < size - 1; byte++) {
-			filter_unless(code, offset + byte + 1, &done);
-			move(code, copy, offset + byte, 1);
-		}
-		filter_jump_ahead(code, &done, BPF_JMP_A(0));
-		filter_land(code, &next);
-	}
+	move_short(code, copy, &few, &done);
+	filter_land(code, &few);
+	if (!is_ethernet) /* whose frames have 14 bytes at least */
+		move_bytes(code, copy, &done);
 	filter_land(code, &done);
-	filter_rewrite(code, begin, (shift + end) / 8);
+	if (is_ethernet)
+		filter_remember(code);
+	else
+		filter_rewrite(code, code->copy[copy], words);
 }
 
 void filter_copy(struct code *code)
 {
 	code->copied[0] = code->copied[1] = 0;
+	if (code->c->is_mixed && !code->pieces)
+		filter_begin(code);
 	if (code->pieces || code->c->is_mixed)
 		measure(code);
 	for (int copy = 0; copy < 2; copy++) {
@@ -177,7 +254,7 @@ void filter_copy(struct code *code)
 			continue;
 		if (code->pieces) { /* a call whose length varies wants memory that has been written to */
 			filter_emit(code, BPF_MOV64_IMM(BPF_REG_0, 0));
-			fill(code, copy, COPY_SIZE);
+			fill(code, copy);
 			ask(code, copy);
 		} else {
 			move_all(code, copy);
@@ -196,6 +273,6 @@ int filter_load_copy(struct code *code, int reg, __u32 offset, int size)
 		filter_jump(code, BPF_JMP32_IMM(BPF_JLT, reg, offset + size, 0), NO_MATCH);
 		code->now.copied_length = offset + size;
 	}
-	filter_emit(code, filter_load(size, reg, BPF_REG_1, place(code, copy) + offset));
+	filter_emit(code, filter_load(size, reg, BPF_REG_10, code->copy[copy] + shift_of(code, copy) + offset));
 	return 1;
 }

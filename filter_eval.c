@@ -4,14 +4,51 @@
 #include "filter_code.h"
 #include "packet.h"
 
-#define SCRATCH(depth) (offsetof(struct packet, scratch) + 8 * (depth))
-#define SCRATCH_MAX CHAIN_SCRATCH
-#define OFFSET_MAX 0xffff /* the most that the verifier lets a packet pointer reach */
+/* The most that the verifier lets a packet pointer reach; to it, filter_renew_data() may add a byte. */
+#define OFFSET_MAX(code) ((code)->pieces ? 0xffff : 0xffff - 0xff)
 
 static void to_host_order(struct code *code, int size)
 {
 	if (size > 1)
 		filter_emit(code, BPF_ENDIAN(BPF_TO_BE, BPF_REG_0, size * 8));
+}
+
+/* How many words it takes to evaluate a node, see binary(). */
+static int words(const struct compiler *c, int node)
+{
+	const struct arith *arith = &c->ariths[node];
+	int left, right;
+
+	if (arith->kind == A_NUMBER || arith->kind == A_PACKET)
+		return 0;
+	left = words(c, arith->left);
+	if (arith->kind != A_BINARY || c->ariths[arith->right].kind == A_NUMBER)
+		return left;
+	right = words(c, arith->right) + 1;
+	return left > right ? left : right;
+}
+
+void filter_reserve_arith(struct code *code)
+{
+	int most = 0;
+
+	for (int i = 0; i < code->norder; i++) {
+		const struct test *test = &code->c->tests[code->order[i]];
+		int left, right;
+
+		if (test->kind != V_ARITH)
+			continue;
+		left = words(code->c, test->left);
+		right = words(code->c, test->right) + 1;
+		if (left > most)
+			most = left;
+		if (right > most && code->c->ariths[test->right].kind != A_NUMBER)
+			most = right;
+	}
+	if (most > ARITH_DEPTH)
+		filter_fail(code->c, NULL, "the arithmetic is too complicated");
+	for (int i = 0; i < most; i++)
+		code->depth[i] = filter_words(code, 1);
 }
 
 /* r0 = bytes at base + r0, or behind the IPv4 header at base. */
@@ -25,7 +62,7 @@ static void load_indexed(struct code *code, const struct arith *arith)
 		filter_emit(code, BPF_ALU32_IMM(BPF_LSH, BPF_REG_4, 2));
 		filter_emit(code, BPF_ALU32_REG(BPF_ADD, BPF_REG_0, BPF_REG_4));
 	}
-	filter_jump(code, BPF_JMP_IMM(BPF_JGT, BPF_REG_0, OFFSET_MAX - end, 0), NO_MATCH);
+	filter_jump(code, BPF_JMP_IMM(BPF_JGT, BPF_REG_0, OFFSET_MAX(code) - end, 0), NO_MATCH);
 	filter_load_indexed(code, BPF_REG_0, arith->base, arith->size);
 }
 
@@ -66,12 +103,10 @@ static void binary(struct code *code, const struct arith *arith, int depth)
 		filter_emit(code, BPF_ALU32_IMM(op, BPF_REG_0, right->number));
 		return;
 	}
-	if (depth == SCRATCH_MAX)
-		filter_fail(code->c, NULL, "the arithmetic is too complicated");
-	filter_emit(code, BPF_STX_MEM(BPF_DW, BPF_REG_1, BPF_REG_0, SCRATCH(depth)));
+	filter_emit(code, BPF_STX_MEM(BPF_DW, BPF_REG_10, BPF_REG_0, code->depth[depth]));
 	filter_evaluate(code, arith->right, depth + 1);
 	filter_emit(code, BPF_MOV32_REG(BPF_REG_4, BPF_REG_0));
-	filter_emit(code, BPF_LDX_MEM(BPF_DW, BPF_REG_0, BPF_REG_1, SCRATCH(depth)));
+	filter_emit(code, BPF_LDX_MEM(BPF_DW, BPF_REG_0, BPF_REG_10, code->depth[depth]));
 	if (op == BPF_DIV || op == BPF_MOD)
 		filter_jump(code, BPF_JMP32_IMM(BPF_JEQ, BPF_REG_4, 0, 0), NO_MATCH);
 	if (op == BPF_LSH || op == BPF_RSH)

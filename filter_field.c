@@ -1,23 +1,23 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * Fields: what a long filter asks about again and again. At its beginning they are put into scratch, with
- * a mask beside each: which of its bytes the frame has. A test then is one comparison of plain numbers,
- * where else an IPv6 address takes four loads of the frame, each with a check of its length. The verifier
- * keeps account of what is known about a frame's length on every way through the filter, and would go
- * through hundreds of addresses several times over.
+ * Fields: what a long filter asks about again and again. At its beginning they are put on the stack, with a
+ * mask beside each: whether the frame has it. A test then is one comparison of plain numbers, where else an
+ * IPv6 address takes four loads of the frame, each with a check of its length, behind a test of the Ethernet
+ * type. The verifier keeps account of what is known about a frame's length on every way through the filter,
+ * and would go through hundreds of addresses several times over.
  *
- *	addresses (F_ADDRESS)        two words as in the frame     two words of mask
- *	an address (F_ADDRESS6)      16 bytes as in the frame      16 bytes of mask
- *	ports (F_PORT, F_PORT6)      two words, host byte order    two words of mask
+ *	an IPv6 address         16 bytes as in the frame                16 bytes of mask
+ *	an IPv4 address         a word: 32 bits as in the frame         a word of mask
+ *	a port, a protocol      a word, host byte order                 a word of mask
  *
  * Of a field that the frame ends before or within, the mask leaves what is not there out of the
  * comparison; but libpcap would fail the whole filter then, so V_VALID does, behind a test that holds.
- * Words of an address are there as a whole or not at all, since libpcap loads them so. In a later
- * fragment NO_PORT stands in the ports' place. Fields are of the header that an Ethernet type leads to,
- * and nothing where the type is another: their tests come behind one of the type.
+ * Words of an IPv6 address are there as a whole or not at all, since libpcap loads them so. Where there is no
+ * such field (an IPv4 address in IPv6, a port in a later fragment) its word is NOTHING, which is no value of
+ * any; IPv6 addresses have no room for that: their tests come behind one of the type.
  *
  * The verifier must not know what is stored, or it would go on once for each value: so constants are
- * mixed with a zero that it takes for any number, and all words are written as a whole at the end.
+ * mixed with a zero that it takes for any number.
  */
 #include <stddef.h>
 #include <string.h>
@@ -27,57 +27,52 @@
 #include "filter_code.h"
 #include "packet.h"
 
-#define NO_PORT 0x10000
+#define NOTHING (1ull << 32)
 
-/* Words of scratch: where each kind of field stands. */
-enum { SOURCE, DESTINATION, PORTS, PORTS6, ADDRESSES };
-static const __u8 places[] = { 16, 20, 24, 26, 28 };
-#define WORD(number) ((__u32)offsetof(struct packet, scratch) + 8 * (number))
+enum { IP_TCP = 6, IP_UDP = 17, IP_SCTP = 132 };
 
-static int slot_of(const struct test *test)
+static int is_address6(int field)
 {
-	switch (test->size) {
-	case F_ADDRESS:
-		return ADDRESSES;
-	case F_ADDRESS6:
-		return test->offset == 8 ? SOURCE : DESTINATION;
-	default:
-		return test->size == F_PORT ? PORTS : PORTS6;
-	}
+	return field == F_SOURCE6 || field == F_DESTINATION6;
 }
 
-/* Where a test's value stands, and the mask of its last bytes. */
-static __u32 value_of(const struct test *test)
+static int mask_at(const struct code *code, int field)
 {
-	__u32 place = WORD(places[slot_of(test)]);
-
-	switch (test->size) {
-	case F_ADDRESS:
-		return place + test->offset - 12;
-	case F_ADDRESS6:
-		return place;
-	default:
-		return place + test->offset * 2;
-	}
+	return code->field[field] + (is_address6(field) ? 16 : 8);
 }
 
-static __u32 mask_of(const struct test *test)
+static void load(struct code *code, int size, int reg, int at)
 {
-	return value_of(test) + (test->size == F_ADDRESS6 ? 16 : 8);
+	filter_emit(code, BPF_LDX_MEM(size, reg, BPF_REG_10, at));
 }
 
-static void load(struct code *code, int size, int reg, __u32 at)
+static void store(struct code *code, int size, int reg, int at)
 {
-	filter_emit(code, BPF_LDX_MEM(size, reg, BPF_REG_1, at));
+	filter_emit(code, BPF_STX_MEM(size, BPF_REG_10, reg, at));
 }
 
-static void store(struct code *code, int size, int reg, __u32 at)
+static int any(const struct code *code, int first, int last)
 {
-	filter_emit(code, BPF_STX_MEM(size, BPF_REG_1, reg, at));
+	for (int field = first; field <= last; field++)
+		if (code->field[field])
+			return 1;
+	return 0;
 }
 
-/* r0 = size bytes at offset, counted from r4, which are known to be there. */
-static void fetch(struct code *code, __u32 offset, int size)
+void filter_reserve_fields(struct code *code)
+{
+	unsigned int wanted = 0;
+
+	memset(code->field, 0, sizeof(code->field));
+	for (int i = 0; i < code->norder; i++)
+		if (code->c->tests[code->order[i]].kind == V_FIELD)
+			wanted |= 1u << code->c->tests[code->order[i]].size;
+	for (int field = 0; field < FIELDS; field++)
+		if (wanted >> field & 1)
+			code->field[field] = filter_words(code, is_address6(field) ? 4 : 2);
+}
+
+void filter_fetch(struct code *code, __u32 offset, int size)
 {
 	if (code->pieces) {
 		filter_ask(code, BPF_REG_4, offset, size);
@@ -87,162 +82,207 @@ static void fetch(struct code *code, __u32 offset, int size)
 	}
 }
 
-/* A part of a field is there. */
-static void store_part(struct code *code, __u32 value, __u32 mask)
+/* The masks of fields of one word: all ones, if they are there (or have NOTHING), or zero. r0 is lost. */
+static void set_masks(struct code *code, int first, int last, int there)
 {
-	store(code, BPF_W, BPF_REG_0, value);
-	load(code, BPF_W, BPF_REG_0, FILTER_ONES);
-	store(code, BPF_W, BPF_REG_0, mask);
+	if (any(code, first, last))
+		load(code, BPF_DW, BPF_REG_0, there ? code->ones : code->zero);
+	for (int field = first; field <= last; field++)
+		if (code->field[field])
+			filter_store(code, BPF_REG_0, mask_at(code, field));
 }
 
-/* size bytes of addresses: both of IPv4's, or one of IPv6's. */
-static void make_address(struct code *code, __u32 offset, __u32 size, __u32 to)
+static void set_there(struct code *code, int field)
+{
+	set_masks(code, field, field, 1);
+}
+
+/* r0 is the field. */
+static void set(struct code *code, int field)
+{
+	if (!code->field[field])
+		return;
+	filter_store(code, BPF_REG_0, code->field[field]);
+	set_there(code, field);
+}
+
+/* 16 bytes at offset. */
+static void make_address6(struct code *code, int field, __u32 offset)
 {
 	struct jumps is_short = { .n = 0 }, end = { .n = 0 }, done = { .n = 0 };
+	int to = code->field[field];
 
+	if (!to)
+		return;
 	if (!code->pieces) {
-		filter_unless(code, offset + size, &is_short);
-		for (__u32 at = 0; at < size; at += 8) {
+		filter_unless(code, offset + 16, &is_short);
+		for (__u32 at = 0; at < 16; at += 8) {
 			filter_emit(code, BPF_LDX_MEM(BPF_DW, BPF_REG_0, BPF_REG_4, offset + at));
-			store(code, BPF_DW, BPF_REG_0, to + at);
+			filter_store(code, BPF_REG_0, to + at);
 		}
-		load(code, BPF_DW, BPF_REG_0, FILTER_ONES);
-		for (__u32 at = 0; at < size; at += 8)
-			store(code, BPF_DW, BPF_REG_0, to + size + at);
+		load(code, BPF_DW, BPF_REG_0, code->ones);
+		for (__u32 at = 0; at < 16; at += 8)
+			filter_store(code, BPF_REG_0, to + 16 + at);
 		filter_jump_ahead(code, &done, BPF_JMP_A(0));
 	}
 	filter_land(code, &is_short);
-	for (__u32 at = 0; at < size; at += 4) {
+	for (__u32 at = 0; at < 16; at += 4) {
 		filter_unless(code, offset + at + 4, &end);
-		fetch(code, offset + at, 4);
-		store_part(code, to + at, to + size + at);
+		filter_fetch(code, offset + at, 4);
+		store(code, BPF_W, BPF_REG_0, to + at);
+		load(code, BPF_W, BPF_REG_0, code->ones);
+		store(code, BPF_W, BPF_REG_0, to + 16 + at);
 	}
 	filter_land(code, &end);
-	filter_rewrite(code, to, size / 4);
+	filter_rewrite(code, to, 4);
 	filter_land(code, &done);
 }
 
-/* r4 goes on to where ports stand behind IPv4's header, or out where they do not. */
-static void pass_header(struct code *code, __u32 base, struct jumps *none)
+/* 32 bits at offset. */
+static void make_address(struct code *code, int field, __u32 offset)
 {
-	filter_unless(code, base + 8, none);
-	fetch(code, base + 6, 2);
-	filter_jump_ahead(code, none, BPF_JMP32_IMM(BPF_JSET, BPF_REG_0, htons(0x1fff), 0));
-	fetch(code, base, 1);
+	struct jumps is_short = { .n = 0 };
+
+	if (!code->field[field])
+		return;
+	set_masks(code, field, field, 0);
+	filter_unless(code, offset + 4, &is_short);
+	filter_fetch(code, offset, 4);
+	set(code, field);
+	filter_land(code, &is_short);
+}
+
+/* Ports, at an offset from r4. */
+static void make_ports(struct code *code, __u32 offset, struct jumps *done)
+{
+	for (int i = 0; i < 2; i++) {
+		if (!code->field[F_SOURCE_PORT + i])
+			continue;
+		filter_unless(code, offset + 2 * i + 2, done);
+		filter_fetch(code, offset + 2 * i, 2);
+		filter_emit(code, BPF_ENDIAN(BPF_TO_BE, BPF_REG_0, 16));
+		set(code, F_SOURCE_PORT + i);
+	}
+}
+
+/* The protocol, which stands at an offset; to done where there are no ports behind it, or no more frame. */
+static void make_protocol(struct code *code, __u32 offset, struct jumps *done)
+{
+	static const __u8 protocols[] = { IP_TCP, IP_UDP, IP_SCTP };
+	struct jumps has_ports = { .n = 0 };
+
+	set_masks(code, F_SOURCE_PORT, F_PROTOCOL, 0);
+	filter_unless(code, offset + 1, done);
+	filter_fetch(code, offset, 1);
+	if (code->field[F_PROTOCOL]) {
+		filter_store(code, BPF_REG_0, code->field[F_PROTOCOL]);
+		load(code, BPF_DW, BPF_REG_5, code->ones);
+		filter_store(code, BPF_REG_5, mask_at(code, F_PROTOCOL));
+	}
+	for (int i = 0; i < 3; i++)
+		filter_jump_ahead(code, &has_ports, BPF_JMP32_IMM(BPF_JEQ, BPF_REG_0, protocols[i], 0));
+	set_masks(code, F_SOURCE_PORT, F_DESTINATION_PORT, 1);
+	filter_jump_ahead(code, done, BPF_JMP_A(0));
+	filter_land(code, &has_ports);
+}
+
+/* The fields of IPv4. r4 goes on to where ports stand. */
+static void make4(struct code *code, struct jumps *done)
+{
+	__u32 base = code->c->field_header;
+	struct jumps first = { .n = 0 };
+
+	make_address(code, F_SOURCE, base + 12);
+	make_address(code, F_DESTINATION, base + 16);
+	if (!any(code, F_SOURCE_PORT, F_PROTOCOL))
+		return;
+	make_protocol(code, base + 9, done);
+	filter_fetch(code, base + 6, 2);
+	filter_jump_ahead(code, &first, BPF_JMP32_IMM(BPF_JSET, BPF_REG_0, htons(0x1fff), 2));
+	filter_fetch(code, base, 1);
 	filter_emit(code, BPF_ALU32_IMM(BPF_AND, BPF_REG_0, 0xf));
 	filter_emit(code, BPF_ALU32_IMM(BPF_LSH, BPF_REG_0, 2));
 	filter_emit(code, BPF_ALU64_REG(BPF_ADD, BPF_REG_4, BPF_REG_0));
+	make_ports(code, base, done);
+	filter_jump_ahead(code, done, BPF_JMP_A(0));
+	filter_land(code, &first);
+	set_masks(code, F_SOURCE_PORT, F_DESTINATION_PORT, 1);
 }
 
-static void make_ports(struct code *code, __u32 base, int six, __u32 to)
+static void make6(struct code *code, struct jumps *done)
 {
-	const struct bpf_insn none[] = { BPF_LD_IMM64(BPF_REG_5, NO_PORT * 0x100000001ull) };
-	__u32 offset = base + (six ? 40 : 0);
-	struct jumps done = { .n = 0 };
+	__u32 base = code->c->field_header;
 
-	load(code, BPF_DW, BPF_REG_0, FILTER_ONES);
-	store(code, BPF_DW, BPF_REG_0, to + 8);
-	filter_emit(code, BPF_ALU64_IMM(BPF_XOR, BPF_REG_0, -1));
-	filter_emit(code, none[0]);
-	filter_emit(code, none[1]);
-	filter_emit(code, BPF_ALU64_REG(BPF_XOR, BPF_REG_0, BPF_REG_5));
-	store(code, BPF_DW, BPF_REG_0, to);
-	if (!six)
-		pass_header(code, base, &done);
-	load(code, BPF_DW, BPF_REG_0, FILTER_ONES);
-	filter_emit(code, BPF_ALU64_IMM(BPF_XOR, BPF_REG_0, -1));
-	store(code, BPF_DW, BPF_REG_0, to + 8);
-	for (int i = 0; i < 2; i++) {
-		filter_unless(code, offset + 2 * i + 2, &done);
-		fetch(code, offset + 2 * i, 2);
-		filter_emit(code, BPF_ENDIAN(BPF_TO_BE, BPF_REG_0, 16));
-		store_part(code, to + 4 * i, to + 8 + 4 * i);
+	make_address6(code, F_SOURCE6, base + 8);
+	make_address6(code, F_DESTINATION6, base + 24);
+	if (!any(code, F_SOURCE_PORT, F_PROTOCOL))
+		return;
+	make_protocol(code, base + 6, done);
+	make_ports(code, base + 40, done);
+}
+
+void filter_field_type(struct code *code, struct jumps *arp, struct jumps *six, struct jumps *done)
+{
+	__u32 base = code->c->field_header;
+
+	if (!base) { /* no Ethernet: IP's version tells */
+		filter_fetch(code, 0, 1);
+		filter_emit(code, BPF_ALU32_IMM(BPF_AND, BPF_REG_0, 0xf0));
+		filter_jump_ahead(code, six, BPF_JMP32_IMM(BPF_JEQ, BPF_REG_0, 0x60, 0));
+		filter_jump_ahead(code, done, BPF_JMP32_IMM(BPF_JNE, BPF_REG_0, 0x40, 0));
+		return;
 	}
-	filter_land(code, &done);
-	filter_rewrite(code, to, 2);
+	filter_fetch(code, base - 2, 2);
+	filter_jump_ahead(code, six, BPF_JMP32_IMM(BPF_JEQ, BPF_REG_0, htons(0x86dd), 0));
+	if (arp) {
+		filter_jump_ahead(code, arp, BPF_JMP32_IMM(BPF_JEQ, BPF_REG_0, htons(0x806), 0));
+		filter_jump_ahead(code, arp, BPF_JMP32_IMM(BPF_JEQ, BPF_REG_0, htons(0x8035), 0));
+	}
+	filter_jump_ahead(code, done, BPF_JMP32_IMM(BPF_JNE, BPF_REG_0, htons(0x800), 0));
 }
 
-/* IPv4's fields, then IPv6's, each with its ports last: r4 does not come back from there. */
-static void make(struct code *code, unsigned int slots, int six)
+/* All have nothing, and are not there. */
+static void clear(struct code *code)
 {
-	__u32 base = code->c->first_header;
-
-	if (!six && slots >> ADDRESSES & 1)
-		make_address(code, base + 12, 8, WORD(places[ADDRESSES]));
-	if (six && slots >> SOURCE & 1)
-		make_address(code, base + 8, 16, WORD(places[SOURCE]));
-	if (six && slots >> DESTINATION & 1)
-		make_address(code, base + 24, 16, WORD(places[DESTINATION]));
-	if (slots >> (six ? PORTS6 : PORTS) & 1)
-		make_ports(code, base, six, WORD(places[six ? PORTS6 : PORTS]));
-}
-
-/* Behind Ethernet: what the type says. */
-static void make_by_type(struct code *code, unsigned int slots)
-{
-	const struct compiler *c = code->c;
-	struct jumps done = { .n = 0 }, six = { .n = 0 };
-
-	filter_unless(code, c->first_header, &done);
-	fetch(code, c->first_header - 2, 2);
-	filter_jump_ahead(code, &six, BPF_JMP32_IMM(BPF_JEQ, BPF_REG_0, htons(0x86dd), 0));
-	filter_jump_ahead(code, &done, BPF_JMP32_IMM(BPF_JNE, BPF_REG_0, htons(0x800), 0));
-	make(code, slots, 0);
-	filter_jump_ahead(code, &done, BPF_JMP_A(0));
-	filter_land(code, &six);
-	make(code, slots, 1);
-	filter_land(code, &done);
+	for (int field = F_SOURCE6; field <= F_DESTINATION6; field++)
+		for (int i = 0; code->field[field] && i < 4; i++)
+			filter_store(code, BPF_REG_0, code->field[field] + 8 * i);
+	for (int field = 0; field < FIELDS; field++)
+		if (code->field[field] && !is_address6(field))
+			filter_store(code, BPF_REG_0, mask_at(code, field));
+	filter_constant64(code, BPF_REG_5, NOTHING);
+	filter_emit(code, BPF_ALU64_REG(BPF_XOR, BPF_REG_0, BPF_REG_5));
+	for (int field = 0; field < FIELDS; field++)
+		if (code->field[field] && !is_address6(field))
+			filter_store(code, BPF_REG_0, code->field[field]);
 }
 
 void filter_make_fields(struct code *code)
 {
-	static const __u8 words[] = { 4, 4, 2, 2, 2 };
-	unsigned int slots = 0;
+	struct jumps arp = { .n = 0 }, six = { .n = 0 }, done = { .n = 0 };
+	__u32 base = code->c->field_header;
+	int has_arp = base && any(code, F_SOURCE, F_DESTINATION);
 
-	for (int i = 0; i < code->norder; i++)
-		if (code->c->tests[code->order[i]].kind == V_FIELD)
-			slots |= 1u << slot_of(&code->c->tests[code->order[i]]);
-	if (!slots)
+	if (!any(code, 0, FIELDS - 1))
 		return;
 	filter_begin(code);
-	for (int slot = 0; slot < 5; slot++)
-		for (int i = 0; slots >> slot & 1 && i < words[slot]; i++)
-			store(code, BPF_DW, BPF_REG_0, WORD(places[slot]) + 8 * i);
-	if (code->c->first_header) { /* Ethernet */
-		make_by_type(code, slots);
-	} else {
-		make(code, slots, 1);
-		filter_begin(code);
-		make(code, slots, 0);
+	clear(code);
+	filter_unless(code, base ? base : 1, &done);
+	set_masks(code, F_SOURCE, F_DESTINATION, 1);
+	set_masks(code, F_SOURCE_PORT, F_PROTOCOL, 1);
+	filter_field_type(code, has_arp ? &arp : NULL, &six, &done);
+	make4(code, &done);
+	filter_jump_ahead(code, &done, BPF_JMP_A(0));
+	if (has_arp) {
+		filter_land(code, &arp);
+		make_address(code, F_SOURCE, base + 14);
+		make_address(code, F_DESTINATION, base + 24);
+		filter_jump_ahead(code, &done, BPF_JMP_A(0));
 	}
-}
-
-/* r0 = the port's distance from the least one that is wanted. */
-static void match_port(struct code *code, const struct test *test)
-{
-	load(code, BPF_W, BPF_REG_0, value_of(test));
-	filter_emit(code, BPF_ALU32_IMM(BPF_SUB, BPF_REG_0, test->k));
-	load(code, BPF_W, BPF_REG_4, mask_of(test));
-	filter_emit(code, BPF_ALU32_REG(BPF_AND, BPF_REG_0, BPF_REG_4));
-}
-
-static void match_address(struct code *code, const struct test *test)
-{
-	load(code, BPF_W, BPF_REG_0, value_of(test));
-	filter_emit(code, BPF_ALU32_IMM(BPF_XOR, BPF_REG_0, htonl(test->k & test->mask)));
-	if (test->mask != 0xffffffff)
-		filter_emit(code, BPF_ALU32_IMM(BPF_AND, BPF_REG_0, htonl(test->mask)));
-	load(code, BPF_W, BPF_REG_4, mask_of(test));
-	filter_emit(code, BPF_ALU32_REG(BPF_AND, BPF_REG_0, BPF_REG_4));
-}
-
-static void operate(struct code *code, int op, int reg, __u64 value)
-{
-	const struct bpf_insn load[] = { BPF_LD_IMM64(BPF_REG_4, value) };
-
-	filter_emit(code, load[0]);
-	filter_emit(code, load[1]);
-	filter_emit(code, BPF_ALU64_REG(op, reg, BPF_REG_4));
+	filter_land(code, &six);
+	make6(code, &done);
+	filter_land(code, &done);
+	filter_remember(code);
 }
 
 /* reg = the bits in which half of an address differs; bits: how many count. Returns how many registers
@@ -262,32 +302,49 @@ static int differ(struct code *code, const struct test *test, int half, int reg)
 		bytes[i] = address->bytes[8 * half + i] & mask[i];
 	memcpy(&value, bytes, sizeof(value));
 	memcpy(&ones, mask, sizeof(ones));
-	load(code, BPF_DW, reg, value_of(test) + 8 * half);
-	operate(code, BPF_XOR, reg, value);
-	load(code, BPF_DW, BPF_REG_4, value_of(test) + 16 + 8 * half);
+	load(code, BPF_DW, reg, code->field[test->size] + 8 * half);
+	filter_constant64(code, BPF_REG_4, value);
+	filter_emit(code, BPF_ALU64_REG(BPF_XOR, reg, BPF_REG_4));
+	load(code, BPF_DW, BPF_REG_4, mask_at(code, test->size) + 8 * half);
 	filter_emit(code, BPF_ALU64_REG(BPF_AND, reg, BPF_REG_4));
-	if (bits < 64)
-		operate(code, BPF_AND, reg, ones);
+	if (bits < 64) {
+		filter_constant64(code, BPF_REG_4, ones);
+		filter_emit(code, BPF_ALU64_REG(BPF_AND, reg, BPF_REG_4));
+	}
 	return 1;
 }
 
-void filter_match_field(struct code *code, const struct test *test)
+static void match_address6(struct code *code, const struct test *test)
 {
-	if (test->size == F_ADDRESS) {
-		match_address(code, test);
-		return;
-	}
-	if (test->size != F_ADDRESS6) {
-		match_port(code, test);
-		return;
-	}
 	if (!differ(code, test, 0, BPF_REG_0))
 		filter_emit(code, BPF_MOV64_IMM(BPF_REG_0, 0));
 	if (differ(code, test, 1, BPF_REG_5))
 		filter_emit(code, BPF_ALU64_REG(BPF_OR, BPF_REG_0, BPF_REG_5));
 }
 
+void filter_match_field(struct code *code, const struct test *test)
+{
+	if (is_address6(test->size)) {
+		match_address6(code, test);
+		return;
+	}
+	load(code, BPF_DW, BPF_REG_0, code->field[test->size]);
+	if (test->size > F_DESTINATION) {
+		filter_emit(code, BPF_ALU64_IMM(BPF_SUB, BPF_REG_0, test->k));
+	} else {
+		filter_emit(code, BPF_MOV32_IMM(BPF_REG_4, htonl(test->k & test->mask)));
+		filter_emit(code, BPF_ALU64_REG(BPF_XOR, BPF_REG_0, BPF_REG_4));
+		if (test->mask != 0xffffffff) {
+			filter_constant64(code, BPF_REG_4, htonl(test->mask) | NOTHING);
+			filter_emit(code, BPF_ALU64_REG(BPF_AND, BPF_REG_0, BPF_REG_4));
+		}
+	}
+	load(code, BPF_DW, BPF_REG_4, mask_at(code, test->size));
+	filter_emit(code, BPF_ALU64_REG(BPF_AND, BPF_REG_0, BPF_REG_4));
+}
+
 void filter_field_valid(struct code *code, const struct test *test)
 {
-	load(code, BPF_W, BPF_REG_0, mask_of(test) + (test->size == F_ADDRESS6 ? 12 : 0));
+	/* Half a word, of which the verifier does not know that it is the same as the word's. */
+	load(code, BPF_W, BPF_REG_0, mask_at(code, test->size) + (is_address6(test->size) ? 12 : 4));
 }

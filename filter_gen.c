@@ -210,20 +210,16 @@ int filter_relate(struct compiler *c, int left, int right, int op)
 /* Is such a value a field, in a header where the first one is? */
 int filter_has_field(const struct compiler *c, enum field field)
 {
-	return c->fields >> field & 1 && c->payload + c->network == c->first_header && !c->labels;
+	return c->fields >> field & 1 && c->payload + c->network == c->field_header && !c->labels &&
+	       c->link != L_PPP;
 }
 
-/*
- * A field is k, or from k to k + span: an address at offset 12 or 16 of an IPv4 header (under a mask), at
- * 8 or 24 of an IPv6 header; a port at 0 or 2 behind a header.
- */
-int filter_field(struct compiler *c, enum field field, __u32 offset, __u32 mask, __u32 k,
-		 __u32 span)
+/* A field is k (of IPv4 addresses, under a mask), or from k to k + span. */
+int filter_field(struct compiler *c, enum field field, __u32 mask, __u32 k, __u32 span)
 {
-	int group = filter_masked(c, V_FIELD, offset, field, 0, BPF_JLE, k);
-	int valid = filter_masked(c, V_VALID, offset, field, 0, BPF_JNE, 0);
+	int group = filter_masked(c, V_FIELD, 0, field, 0, BPF_JLE, k);
+	int valid = filter_masked(c, V_VALID, 0, field, 0, BPF_JNE, 0);
 
-	c->tests[group].base = c->tests[valid].base = c->first_header;
 	c->tests[group].span = span;
 	c->tests[group].mask = mask;
 	c->tests[valid].to[0] = NO_MATCH;

@@ -27,15 +27,23 @@ static int host_at(struct compiler *c, __u32 source, __u32 destination, __u32 ad
 {
 	__u32 offset = direction == D_SRC ? source : destination;
 
-	if (direction == D_SRC || direction == D_DST) {
-		if (source == IP_SOURCE && filter_has_field(c, F_ADDRESS) && mask && !(address & ~mask))
-			return filter_field(c, F_ADDRESS, offset, mask, address, 0);
+	if (direction == D_SRC || direction == D_DST)
 		return filter_masked(c, V_FRAME, c->payload + c->network + offset, 4, mask, BPF_JEQ,
 				     address);
-	}
 	return directed(c, direction,
 			host_at(c, source, destination, address, mask, D_SRC),
 			host_at(c, source, destination, address, mask, D_DST));
+}
+
+/* The same in the packet that an Ethernet type leads to, IPv4 or ARP: no other has such fields. */
+static int field_host(struct compiler *c, __u32 address, __u32 mask, enum direction direction)
+{
+	if (direction == D_SRC)
+		return filter_field(c, F_SOURCE, mask, address, 0);
+	if (direction == D_DST)
+		return filter_field(c, F_DESTINATION, mask, address, 0);
+	return directed(c, direction, filter_field(c, F_SOURCE, mask, address, 0),
+			filter_field(c, F_DESTINATION, mask, address, 0));
 }
 
 int filter_host(struct compiler *c, const struct token *token, __u32 address, __u32 mask,
@@ -47,6 +55,12 @@ int filter_host(struct compiler *c, const struct token *token, __u32 address, __
 	    q.protocol != P_RARP)
 		filter_fail(c, token, "an IPv4 address goes with ip, arp or rarp, not with the "
 			    "protocol in front of %.*s", TOKEN_TEXT(c, token));
+	if (filter_has_field(c, F_SOURCE) && mask && !(address & ~mask)) {
+		if (q.protocol == P_DEFAULT)
+			return field_host(c, address, mask, q.direction);
+		return filter_and(c, filter_protocol(c, token, q.protocol),
+				  field_host(c, address, mask, q.direction));
+	}
 	if (q.protocol == P_DEFAULT || q.protocol == P_IP)
 		ip = filter_and(c, filter_ethertype(c, token, ETH_IP),
 				host_at(c, IP_SOURCE, IP_DESTINATION, address, mask, q.direction));
@@ -84,9 +98,10 @@ static int host6_at(struct compiler *c, const struct token *token, __u32 offset,
 {
 	int group = filter_ethertype(c, token, ETH_IP6);
 
-	if (filter_has_field(c, F_ADDRESS6))
+	if (filter_has_field(c, F_SOURCE6))
 		return filter_and(c, group,
-				  filter_field(c, F_ADDRESS6, offset, 0, number_of(c, address, prefix), 0));
+				  filter_field(c, offset == 8 ? F_SOURCE6 : F_DESTINATION6, 0,
+					       number_of(c, address, prefix), 0));
 	for (unsigned int word = 0; word < 4; word++) {
 		unsigned int bits = prefix < 32 * word ? 0 : prefix - 32 * word;
 		__u32 mask = bits >= 32 ? 0xffffffff : ~(0xffffffff >> bits);
@@ -116,10 +131,16 @@ int filter_host6(struct compiler *c, const struct token *token, const __u8 addre
 			host6_at(c, token, 24, address, prefix));
 }
 
-/* The last four bytes first, as libpcap does. */
+/* The last four bytes first, as libpcap does; all at once in a long filter, if they are where all of a frame's
+ * first 14 bytes are there in any case. */
 static int mac_at(struct compiler *c, __u32 offset, const __u8 address[6])
 {
 	__u32 last = (__u32)address[2] << 24 | address[3] << 16 | address[4] << 8 | address[5];
+	__u8 bytes[16] = { 0 };
+
+	memcpy(bytes, address, 6);
+	if (c->is_long && !c->link_header)
+		return filter_compare(c, V_FRAME, offset, 6, BPF_JEQ, number_of(c, bytes, 48));
 
 	return filter_and(c,
 			  filter_compare(c, V_FRAME, c->link_header + offset + 2, 4, BPF_JEQ, last),
@@ -147,8 +168,8 @@ static int port_at(struct compiler *c, int six, __u32 offset, __u32 low, __u32 h
 {
 	enum test_kind kind = six ? V_FRAME : V_TRANSPORT;
 
-	if (filter_has_field(c, F_PORT))
-		return filter_field(c, six ? F_PORT6 : F_PORT, offset, 0, low, high - low);
+	if (filter_has_field(c, F_SOURCE_PORT))
+		return filter_field(c, offset ? F_DESTINATION_PORT : F_SOURCE_PORT, 0, low, high - low);
 	if (six)
 		offset += c->payload + c->network + 40;
 	if (low == high)
@@ -185,7 +206,7 @@ int filter_ports(struct compiler *c, const struct token *token, __u32 low, __u32
 		 unsigned int protocol, enum direction direction)
 {
 	__u32 header = c->payload + c->network;
-	int ip6 = filter_ethertype(c, token, ETH_IP6), ip = filter_ethertype(c, token, ETH_IP);
+	int ip6, ip;
 
 	if (low > high) {
 		__u32 swap = low;
@@ -193,11 +214,15 @@ int filter_ports(struct compiler *c, const struct token *token, __u32 low, __u32
 		low = high;
 		high = swap;
 	}
+	if (filter_has_field(c, F_SOURCE_PORT)) { /* no other packet has them, nor has a later fragment */
+		ip = ports_at(c, 0, low, high, direction);
+		return !protocol ? ip : filter_and(c, filter_field(c, F_PROTOCOL, 0, protocol, 0), ip);
+	}
+	ip6 = filter_ethertype(c, token, ETH_IP6);
 	ip6 = filter_and(c, ip6, has_ports(c, header + 6, protocol));
 	ip6 = filter_and(c, ip6, ports_at(c, 1, low, high, direction));
-	ip = filter_and(c, ip, has_ports(c, header + 9, protocol));
-	if (!filter_has_field(c, F_PORT)) /* which a later fragment has not */
-		ip = filter_and(c, ip, filter_first_fragment(c));
+	ip = filter_and(c, filter_ethertype(c, token, ETH_IP), has_ports(c, header + 9, protocol));
+	ip = filter_and(c, ip, filter_first_fragment(c));
 	ip = filter_and(c, ip, ports_at(c, 0, low, high, direction));
 	return filter_or(c, ip6, ip);
 }
@@ -208,6 +233,8 @@ int filter_protochain(struct compiler *c, const struct token *token, __u32 numbe
 {
 	int group;
 
+	if (protocol == P_DEFAULT && filter_has_field(c, F_CHAIN))
+		return filter_compare(c, V_CHAIN, 0, 0, BPF_JEQ, number);
 	if (protocol == P_DEFAULT) {
 		group = filter_protochain(c, token, number, P_IP);
 		return filter_or(c, group, filter_protochain(c, token, number, P_IP6));
@@ -215,6 +242,8 @@ int filter_protochain(struct compiler *c, const struct token *token, __u32 numbe
 	if (protocol != P_IP && protocol != P_IP6)
 		filter_fail(c, token, "protochain goes with ip or ip6");
 	group = filter_ethertype(c, token, protocol == P_IP ? ETH_IP : ETH_IP6);
+	if (filter_has_field(c, F_CHAIN))
+		return filter_and(c, group, filter_compare(c, V_CHAIN, 0, 0, BPF_JEQ, number));
 	return filter_and(c, group, filter_compare(c, V_CHAIN, c->payload + c->network,
 						   protocol == P_IP ? 4 : 6, BPF_JEQ, number));
 }

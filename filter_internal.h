@@ -72,11 +72,12 @@ struct exits {
 };
 
 /*
- * In a long filter an address or a port may be one test of a field that is in scratch from the beginning:
- * see filter_field.c. It holds, too, for a field that the frame ends before or within, if what there is of
- * it is right; V_VALID, behind it, then fails the filter.
+ * In a long filter an address, a port or a protocol may be one test of a field that is on the stack from
+ * the beginning: see filter_field.c. It holds, too, for a field that the frame ends before or within, if
+ * what there is of it is right; V_VALID, behind it, then fails the filter.
  */
-enum field { F_ADDRESS, F_ADDRESS6, F_PORT, F_PORT6 };
+enum field { F_SOURCE, F_DESTINATION, F_SOURCE6, F_DESTINATION6, F_SOURCE_PORT, F_DESTINATION_PORT,
+	     F_PROTOCOL, FIELDS, F_CHAIN = FIELDS };
 struct address {
 	__u8 bytes[16];
 	unsigned int prefix;
@@ -86,13 +87,14 @@ struct address {
 enum test_kind { V_FRAME, V_TRANSPORT, V_PACKET, V_FIELD, V_VALID, V_ARITH, V_CHAIN, V_ALWAYS };
 struct test {
 	__u8 kind;
-	__u8 size;         /* bytes: 1, 2 or 4; V_CHAIN: 4 or 6, the version of IP; V_FIELD,
-	                    * V_VALID: enum field */
+	__u8 size;         /* bytes: 1, 2, 4, or 6 of an Ethernet address; V_CHAIN: 4 or 6, the version of IP, 0: either;
+	                    * V_FIELD, V_VALID: enum field */
 	__u8 op;           /* BPF_JEQ, BPF_JSET, BPF_JLE: from k to k + span, ANY_OF; V_ARITH: all */
 	__u32 offset;      /* in the frame, behind the IPv4 header, in struct packet */
-	__u32 base;        /* V_TRANSPORT: offset of the IPv4 header; V_FIELD: of the IP header */
+	__u32 base;        /* V_TRANSPORT: offset of the IPv4 header */
 	__u32 mask;        /* of the value */
-	__u32 k, span;     /* what it is compared with, host byte order; of c->addresses the index */
+	__u32 k, span;     /* what it is compared with, host byte order; of 6 or 16 bytes the index in
+	                    * c->addresses */
 	int left, right;   /* V_ARITH: the operands. V_ALWAYS: left is the outcome */
 	int to[2];         /* next test when it fails, when it holds; or MATCH, NO_MATCH */
 	struct exits exits[2]; /* of the group that begins here: where it fails, where it holds */
@@ -117,8 +119,9 @@ struct compiler {
 	struct arith *ariths;
 	int nariths, ariths_size;
 	int depth;               /* of parentheses */
+	int is_long;             /* there are so many tests that each had better be short */
 	int is_mixed;            /* so many ways that the verifier needs help: see filter_copy.c */
-	unsigned int fields;     /* 1 << enum field: such values are fields */
+	unsigned int fields;     /* 1 << enum field: such values are fields; F_CHAIN: see filter_chain.c */
 	int too_long;            /* why the compiler failed */
 	struct address *addresses;
 	int naddresses, addresses_size;
@@ -128,7 +131,7 @@ struct compiler {
 	/* Where things are, at this point of the expression: vlan, mpls and pppoes shift it. */
 	enum link link;
 	__u32 link_header, link_type, payload;
-	__u32 first_header;      /* where the network header is if nothing has shifted it */
+	__u32 field_header;      /* the network header that fields are of */
 	__u32 network, network_802_2; /* behind payload */
 	int labels;              /* MPLS labels passed */
 };
@@ -188,8 +191,7 @@ int filter_between(struct compiler *c, enum test_kind kind, __u32 offset, int si
 		   __u32 high);
 int filter_any_of(struct compiler *c, __u32 offset, int size, __u32 a, __u32 b, __u32 other);
 int filter_has_field(const struct compiler *c, enum field field);
-int filter_field(struct compiler *c, enum field field, __u32 offset, __u32 mask, __u32 k,
-		 __u32 span);
+int filter_field(struct compiler *c, enum field field, __u32 mask, __u32 k, __u32 span);
 int filter_relate(struct compiler *c, int left, int right, int op);
 int filter_is_length(struct compiler *c);
 int filter_ethertype(struct compiler *c, const struct token *token, __u32 type);

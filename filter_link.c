@@ -72,9 +72,7 @@ int filter_vlan(struct compiler *c, const struct token *token, const struct toke
 	if (c->labels)
 		filter_fail(c, token, "vlan cannot stand behind mpls");
 	need_ethernet(c, token);
-	group = filter_or(c, filter_ethertype(c, token, ETH_8021Q),
-			  filter_ethertype(c, token, ETH_8021AD));
-	group = filter_or(c, group, filter_ethertype(c, token, ETH_QINQ));
+	group = filter_any_of(c, c->link_type, 2, ETH_8021Q, ETH_8021AD, ETH_QINQ);
 	if (id) {
 		check_most(c, id, 0xfff);
 		group = filter_and(c, group, filter_masked(c, V_FRAME, c->payload, 2, 0xfff,

@@ -43,10 +43,11 @@ static struct bpf_insn renamed(struct bpf_insn insn)
 
 	if (!insn.code || (jump && op == BPF_JA)) /* half of a 64-bit load; no register at all */
 		return insn;
-	if (class == BPF_LDX || class == BPF_STX ||
-	    (computes && op != BPF_END && BPF_SRC(insn.code) == BPF_X))
+	if ((class == BPF_LDX || class == BPF_STX ||
+	     (computes && op != BPF_END && BPF_SRC(insn.code) == BPF_X)) && insn.src_reg != BPF_REG_10)
 		insn.src_reg = kept[insn.src_reg];
-	insn.dst_reg = kept[insn.dst_reg];
+	if (insn.dst_reg != BPF_REG_10)
+		insn.dst_reg = kept[insn.dst_reg];
 	return insn;
 }
 
@@ -70,12 +71,27 @@ void filter_jump(struct code *code, struct bpf_insn insn, int to)
 	leads(code, to);
 }
 
+/* reg = a constant of 64 bits. */
+void filter_constant64(struct code *code, int reg, __u64 value)
+{
+	const struct bpf_insn load[] = { BPF_LD_IMM64(reg, value) };
+
+	filter_emit(code, load[0]);
+	filter_emit(code, load[1]);
+}
+
 int filter_width(int size)
 {
 	return size == 1 ? BPF_B : size == 2 ? BPF_H : size == 4 ? BPF_W : BPF_DW;
 }
 
-struct bpf_insn filter_load(int size, int reg, int pointer, __u32 offset)
+/* How many bytes are loaded for so many. */
+int filter_loaded(int size)
+{
+	return size == 6 ? 8 : size;
+}
+
+struct bpf_insn filter_load(int size, int reg, int pointer, int offset)
 {
 	return BPF_LDX_MEM(filter_width(size), reg, pointer, offset);
 }
@@ -93,11 +109,19 @@ void filter_land(struct code *code, struct jumps *jumps)
 	jumps->n = 0;
 }
 
-/* Call the kernel for r4 bytes at r2, to a place in struct packet. */
-void filter_call(struct code *code, __u32 to)
+int filter_words(struct code *code, int n)
+{
+	code->words += n;
+	if (code->words > FILTER_WORDS)
+		filter_fail(code->c, NULL, "the filter is too complicated");
+	return -8 * code->words;
+}
+
+/* Call the kernel for r4 bytes at r2, to a place on the stack. */
+void filter_call(struct code *code, int to)
 {
 	filter_append(code, BPF_LDX_MEM(BPF_DW, BPF_REG_1, BPF_REG_6, offsetof(struct packet, ctx)));
-	filter_append(code, BPF_MOV64_REG(BPF_REG_3, BPF_REG_6));
+	filter_append(code, BPF_MOV64_REG(BPF_REG_3, BPF_REG_10));
 	filter_append(code, BPF_ALU64_IMM(BPF_ADD, BPF_REG_3, to));
 	filter_append(code, BPF_EMIT_CALL(BPF_FUNC_xdp_load_bytes));
 }
@@ -111,12 +135,12 @@ void filter_ask(struct code *code, int index, __u32 offset, int size)
 		filter_append(code, BPF_ALU64_IMM(BPF_ADD, BPF_REG_2, offset));
 	}
 	filter_append(code, BPF_MOV64_IMM(BPF_REG_4, size));
-	filter_call(code, offsetof(struct packet, loaded));
+	filter_call(code, code->loaded);
 }
 
 void filter_take(struct code *code, int reg, __u32 byte, int size)
 {
-	filter_emit(code, filter_load(size, reg, BPF_REG_1, offsetof(struct packet, loaded) + byte));
+	filter_emit(code, filter_load(size, reg, BPF_REG_10, code->loaded + byte));
 }
 
 /* size bytes at offset, plus what index holds, into reg, or no match. */
@@ -143,6 +167,21 @@ static void check_end(struct code *code, int reg, int pointer, __u32 end)
 	filter_jump(code, BPF_JMP_REG(BPF_JGT, reg, BPF_REG_3, 0), NO_MATCH);
 }
 
+/*
+ * Where ways that have seen more or less of the frame meet, a filter that is_mixed forgets what r2 is known to
+ * have behind it, and so does the verifier: to it this is another pointer. r5 is lost.
+ */
+void filter_renew_data(struct code *code)
+{
+	if (!code->now.stale || code->pieces)
+		return;
+	filter_emit(code, BPF_LDX_MEM(BPF_DW, BPF_REG_2, BPF_REG_1, offsetof(struct packet, data)));
+	filter_emit(code, filter_load(1, BPF_REG_5, BPF_REG_10, code->zero));
+	filter_emit(code, BPF_ALU64_REG(BPF_ADD, BPF_REG_2, BPF_REG_5));
+	code->now.stale = 0;
+	code->now.length = 0;
+}
+
 /* size bytes at a fixed offset of the frame, as they are, into reg. */
 void filter_load_frame(struct code *code, int reg, __u32 offset, int size)
 {
@@ -152,6 +191,7 @@ void filter_load_frame(struct code *code, int reg, __u32 offset, int size)
 		load_piece(code, reg, -1, offset, size);
 		return;
 	}
+	filter_renew_data(code);
 	if (code->now.length < offset + size) {
 		check_end(code, reg, BPF_REG_2, offset + size);
 		code->now.length = offset + size;
@@ -165,6 +205,7 @@ void filter_load_transport(struct code *code, int reg, __u32 base, __u32 offset,
 	__u32 end = base + offset + size;
 
 	if (code->now.transport != (int)base) {
+		filter_renew_data(code);
 		filter_load_frame(code, BPF_REG_5, base, 1);
 		filter_emit(code, BPF_ALU32_IMM(BPF_AND, BPF_REG_5, 0xf));
 		filter_emit(code, BPF_ALU32_IMM(BPF_LSH, BPF_REG_5, 2));
@@ -190,6 +231,7 @@ void filter_load_indexed(struct code *code, int reg, __u32 offset, int size)
 		load_piece(code, reg, reg, offset, size);
 		return;
 	}
+	filter_renew_data(code);
 	filter_emit(code, BPF_MOV64_REG(BPF_REG_4, reg));
 	filter_from_data(code, BPF_REG_4);
 	check_end(code, reg, BPF_REG_4, offset + size);

@@ -10,7 +10,7 @@
 #include <stddef.h>
 
 /* Changes whenever a record below does; --object refuses an object that has another one. */
-#define XGUARD_ABI 0x78670007u
+#define XGUARD_ABI 0x78670008u
 
 /*
  * Which fields a key has. The same bits say which fields make a flow (config.by), what a frame
@@ -141,8 +141,6 @@ struct packet {
 	__u32 reserved;        /* so that length is no whole word of the stack: what the verifier learns about
 				* one load of it should not stick to the others */
 	__u32 length;          /* bytes of the frame, without FCS, fragments included */
-	__u64 loaded;          /* match_pieces() has the kernel write here */
-	__u64 scratch[31];     /* match() and match_pieces() may write here */
 };
 
 #define PACKET_ASSERT(type, member, offset) \
@@ -168,12 +166,10 @@ _Static_assert(sizeof(struct config) == 176, "config");
 PACKET_ASSERT(config, multiplier, 64);
 PACKET_ASSERT(config, mask, 112);
 PACKET_ASSERT(config, format, 144);
-_Static_assert(sizeof(struct packet) == 336, "packet");
+_Static_assert(sizeof(struct packet) == 80, "packet");
 PACKET_ASSERT(packet, data, 48);
 PACKET_ASSERT(packet, data_end, 56);
 PACKET_ASSERT(packet, ctx, 64);
 PACKET_ASSERT(packet, length, 76);
-PACKET_ASSERT(packet, loaded, 80);
-PACKET_ASSERT(packet, scratch, 88);
 
 #endif

@@ -145,6 +145,8 @@ SECTION("xdp") static int xguard(struct xdp_md *ctx)
 	}
 	if (CONFIG(quick) && count_quickly(data, end, cpu, length))
 		return XDP_PASS;
+	cpu = this_cpu(); /* read anew: whether it has_own() is not known on every way that leads here */
+	remember();
 	f.ctx = ctx;
 	f.data = frame_data(ctx);
 	f.end = frame_end(ctx);
@@ -153,6 +155,7 @@ SECTION("xdp") static int xguard(struct xdp_md *ctx)
 	key[4] = f.ports | AT(CONFIG(ifindex), 4, 4);
 	key[5] = f.rest;
 	asm volatile("" : : "r"(key) : "memory"); /* the key is in memory from here on */
+	remember();
 	if (CONFIG(filtered) > 1) {
 		if (!filter(&p, ctx, length))
 			return XDP_PASS;

@@ -38,9 +38,12 @@ static void check_insn(const struct bpf_insn *insns, size_t len, int pieces, siz
 	int class = BPF_CLASS(insn->code), exit = insn->code == (BPF_JMP | BPF_EXIT);
 	int width = BPF_SIZE(insn->code);
 	int size = width == BPF_DW ? 8 : width == BPF_W ? 4 : width == BPF_H ? 2 : 1;
-	int highest = pieces ? BPF_REG_9 : BPF_REG_5, packet = pieces ? BPF_REG_6 : BPF_REG_1;
+	int highest = pieces ? BPF_REG_9 : BPF_REG_5, is_memory = class == BPF_LDX || class == BPF_STX;
+	int address = i + 1 < len && insn->code == (BPF_ALU64 | BPF_MOV | BPF_X) &&
+		      insn[1].code == (BPF_ALU64 | BPF_ADD | BPF_K) && insn[1].dst_reg == insn->dst_reg;
 
-	if (insn->dst_reg > highest || insn->src_reg > highest)
+	if ((insn->dst_reg > highest && (class != BPF_STX || insn->dst_reg != BPF_REG_10)) ||
+	    (insn->src_reg > highest && ((!is_memory && !address) || insn->src_reg != BPF_REG_10)))
 		broken("a register that is not the filter's", text, i);
 	if ((class == BPF_JMP || class == BPF_JMP32) && !exit &&
 	    (insn->off < 0 || i + 1 + insn->off >= len))
@@ -48,9 +51,8 @@ static void check_insn(const struct bpf_insn *insns, size_t len, int pieces, siz
 	if (exit != (i == len - 1))
 		broken("an exit too many, or none at the end", text, i);
 	if (class == BPF_ST || (class == BPF_STX &&
-	    (insn->dst_reg != packet || insn->off < (int)offsetof(struct packet, scratch) ||
-	     insn->off + size > (int)sizeof(struct packet))))
-		broken("a store outside of scratch", text, i);
+	    (insn->dst_reg != BPF_REG_10 || insn->off < -FILTER_STACK || insn->off + size > 0)))
+		broken("a store outside of its stack", text, i);
 }
 
 /* An XDP program that lays out struct packet as xdp_prog.c does, and calls the filter. */

@@ -21,24 +21,26 @@ within "$(grep -c '^[^#]' tests/filter-expressions.txt)" 150 100000 'and there a
 tcpdump -r - -w "$work/most.pcap" 'less 3000' <"$capture" 2>/dev/null
 compared "$work/most.pcap" tests/filter-expressions.txt 'made frames'
 
-# chains CAPTURE NAME: filter-chains.txt says why.
+# chains CAPTURE EXPRESSIONS NAME: filter-chains.txt says why.
 chains() {
 	tcpdump -r - -w - 'not protochain 51' <"$1" 2>/dev/null |
 		tcpdump -r - -w "$work/chains.pcap" 'not (vlan and protochain 51)' 2>/dev/null
-	compared "$work/chains.pcap" tests/filter-chains.txt "$2"
+	compared "$work/chains.pcap" "$2" "$3"
 }
-chains "$work/most.pcap" 'chains of headers'
+chains "$work/most.pcap" tests/filter-chains.txt 'chains of headers'
 
 need python3
 tests/long-filters 60 >"$work/long.txt"
 compared "$work/most.pcap" "$work/long.txt" 'long filters'
+tests/long-filters 20 chains >"$work/long-chains.txt"
+chains "$work/most.pcap" "$work/long-chains.txt" 'chains of headers in long filters'
 
 # Frames that a driver hands over in several pieces: the same, so long that the rest of a page does not
 # hold them; every byte of theirs is asked of the kernel.
 "$TESTS/make-capture" 4200 >"$work/large.pcap"
 awk 'NR % 3 == 0' tests/filter-expressions.txt >"$work/some.txt"
 compared "$work/large.pcap" "$work/some.txt" 'frames in pieces'
-chains "$work/large.pcap" 'chains of headers in pieces'
+chains "$work/large.pcap" tests/filter-chains.txt 'chains of headers in pieces'
 compared "$work/large.pcap" "$work/long.txt" 'long filters, in pieces'
 
 # Real programs.

@@ -188,6 +188,42 @@ static void test_inline_both(void)
 	is_code(&code, wanted, sizeof(wanted) / sizeof(wanted[0]), "both kinds where their calls stood");
 }
 
+/* What the filter has on the stack comes below what the program has there. */
+static void test_stack(void)
+{
+	const struct bpf_insn body[] = {
+		BPF_STX_MEM(BPF_DW, BPF_REG_10, BPF_REG_1, -8), BPF_MOV64_REG(BPF_REG_3, BPF_REG_10),
+		BPF_ALU64_IMM(BPF_ADD, BPF_REG_3, -16), BPF_LDX_MEM(BPF_B, BPF_REG_0, BPF_REG_10, -1),
+		BPF_EXIT_INSN(),
+	};
+	struct bpf_insn wanted[] = {
+		BPF_MOV64_REG(BPF_REG_2, BPF_REG_10), BPF_ALU64_IMM(BPF_ADD, BPF_REG_2, -20),
+		BPF_STX_MEM(BPF_DW, BPF_REG_10, BPF_REG_1, -32), BPF_MOV64_REG(BPF_REG_3, BPF_REG_10),
+		BPF_ALU64_IMM(BPF_ADD, BPF_REG_3, -40), BPF_LDX_MEM(BPF_B, BPF_REG_0, BPF_REG_10, -25),
+		BPF_ST_MEM(BPF_DW, BPF_REG_10, -8, 0), BPF_EXIT_INSN(),
+	};
+	const struct bpf_insn before[] = {
+		wanted[0], wanted[1], BPF_CALL_REL(2), wanted[6], wanted[7],
+	};
+	struct bpf_insn insns[10];
+	struct bpf_code code = {
+		.insns = insns, .len = 10, .room = 10, .nfunctions = 2,
+		.functions = { { .len = 5 }, { .len = 5, .to = 5, .filter = body } },
+	};
+
+	memcpy(insns, before, sizeof(before));
+	memcpy(insns + 5, body, sizeof(body));
+	insns[1].imm = -264;
+	inline_filter(&code);
+	is_number(code.len, 10, "where both have no room on the stack the call stays");
+	insns[1] = BPF_MOV64_REG(BPF_REG_2, BPF_REG_3);
+	inline_filter(&code);
+	is_number(code.len, 10, "so it does where nobody knows what the program has");
+	insns[1] = wanted[1];
+	inline_filter(&code);
+	is_code(&code, wanted, sizeof(wanted) / sizeof(wanted[0]), "the filter's stack below the program's");
+}
+
 /* A global function has a symbol of its own; a static one is told by its section and the call. */
 static void test_static_callee(void)
 {
@@ -268,8 +304,8 @@ static void test_fold(void)
 		BPF_MOV64_IMM(BPF_REG_3, 3),
 	};
 	const struct bpf_insn after[] = {
-		BPF_JMP_IMM(BPF_JEQ, BPF_REG_2, 0, 3), BPF_LD_IMM64(BPF_REG_1, 5),
-		BPF_MOV64_IMM(BPF_REG_3, 2), BPF_JMP_IMM(BPF_JGT, BPF_REG_3, 2, -4), BPF_EXIT_INSN(),
+		BPF_JMP_IMM(BPF_JEQ, BPF_REG_2, 0, 4), BPF_LD_IMM64(BPF_REG_1, 5), BPF_JMP_A(0),
+		BPF_MOV64_IMM(BPF_REG_3, 2), BPF_JMP_IMM(BPF_JGT, BPF_REG_3, 2, -5), BPF_EXIT_INSN(),
 	};
 
 	FOLDS(before, after, "a branch that is never taken, and one that always is");
@@ -507,6 +543,7 @@ int main(void)
 	test_filter();
 	test_inline();
 	test_inline_both();
+	test_stack();
 	test_replace();
 	test_static_callee();
 	test_constants();
