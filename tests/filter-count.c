@@ -7,7 +7,8 @@
  *
  *	CAPTURE      a pcap file of Ethernet or raw IP frames
  *	EXPRESSIONS  a filter a line; empty lines and lines that begin with # are passed over
- *	--load       only load each filter; print instructions and milliseconds
+ *	--load       only load each filter; print instructions and milliseconds, and how many instructions
+ *	             the verifier went through (since Linux 5.16; else 0)
  *	--frames     print the numbers of the frames that match, as tcpdump --number counts them
  *
  * prints a line for each filter: the number of frames that match, or "refused", a tab and the
@@ -30,6 +31,9 @@
 extern const unsigned char xdp_object[], xdp_object_end[];
 
 #define WHOLE_MAX 3000
+
+/* Of struct bpf_prog_info, which older headers have without its last field. */
+#define VERIFIED_INSNS 216
 
 struct frame {
 	const __u8 *bytes;
@@ -154,6 +158,16 @@ static void run_frames(int prog, int show)
 	printf("\n");
 }
 
+static __u32 verified(int prog)
+{
+	__u64 info[32] = { 0 };
+	__u32 insns;
+
+	bpf_obj_info(prog, info, VERIFIED_INSNS + sizeof(insns));
+	memcpy(&insns, (char *)info + VERIFIED_INSNS, sizeof(insns));
+	return insns;
+}
+
 static void try(const char *expression, char mode)
 {
 	struct filter filter;
@@ -174,8 +188,8 @@ static void try(const char *expression, char mode)
 				*c = ';';
 		printf("rejected\t%s\n", failure.reason);
 	} else if (mode == 'l') {
-		printf("%zu instructions, compiled in %.1f ms, loaded in %.1f ms\n", filter.len,
-		       (compiled - start) / 1e3, (loaded - compiled) / 1e3);
+		printf("%zu instructions, compiled in %.1f ms, loaded in %.1f ms, %u verified\n", filter.len,
+		       (compiled - start) / 1e3, (loaded - compiled) / 1e3, verified(prog));
 	} else {
 		run_frames(prog, mode == 'f');
 	}
