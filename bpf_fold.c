@@ -53,7 +53,8 @@ int bpf_code_is_jump(const struct bpf_insn *insn)
 	return (class == BPF_JMP || class == BPF_JMP32) && op != BPF_CALL && op != BPF_EXIT;
 }
 
-/* Mark second halves of loads. Returns 0 where a jump leads to no instruction. */
+/* Mark second halves of loads. Returns 0 where a jump leads to no instruction, or is of the kind whose distance
+ * is elsewhere: such a function is left as it is. */
 static int survey(const struct bpf_insn *insns, size_t len, __u8 *mark)
 {
 	for (size_t i = 0; i < len; i++)
@@ -68,7 +69,7 @@ static int survey(const struct bpf_insn *insns, size_t len, __u8 *mark)
 		if (mark[i] & SECOND_HALF || !bpf_code_is_jump(&insns[i]))
 			continue;
 		if (to < 0 || to >= (__s64)len || mark[to] & SECOND_HALF ||
-		    insns[i].code == (BPF_JMP32 | BPF_JA)) /* its distance is elsewhere */
+		    insns[i].code == (BPF_JMP32 | BPF_JA))
 			return 0;
 	}
 	return 1;
@@ -79,7 +80,7 @@ static int survey(const struct bpf_insn *insns, size_t len, __u8 *mark)
  * over the address (and no jump leads there, which might bring another one), value is what it loads, and a
  * mask behind it has been applied. Returns how many instructions that were, 2 for the load alone.
  */
-static size_t loaded(const struct bpf_code *code, const struct bpf_insn *insn, size_t len,
+static size_t load_len(const struct bpf_code *code, const struct bpf_insn *insn, size_t len,
 		     const __u8 *mark, __u64 *value)
 {
 	*value = (__u32)insn[0].imm | (__u64)insn[1].imm << 32;
@@ -159,7 +160,7 @@ static int follow(const struct bpf_code *code, const struct bpf_insn *insns, siz
 		mark[i] |= LIVE;
 		if (is_load(insn)) {
 			mark[i + 1] |= LIVE;
-			n = loaded(code, insn, len - i, mark + i, &constants.value[insn->dst_reg]);
+			n = load_len(code, insn, len - i, mark + i, &constants.value[insn->dst_reg]);
 			if (n > 2 || !insn->src_reg)
 				constants.known |= 1u << insn->dst_reg;
 			else
@@ -211,7 +212,7 @@ static size_t close_up(const struct bpf_code *code, struct bpf_insn *insns, size
 		if (bpf_code_is_jump(&insn)) {
 			insn.off = kept[i + 1] - kept[i + 1 + insn.off];
 			insns[n++] = mark[i] & ALWAYS ? BPF_JMP_A(insn.off) : insn;
-		} else if (is_load(&insn) && loaded(code, &insns[i], len - i, mark + i, &value) > 2) {
+		} else if (is_load(&insn) && load_len(code, &insns[i], len - i, mark + i, &value) > 2) {
 			insn.src_reg = 0;
 			insn.imm = (__u32)value;
 			insns[i + 1].imm = value >> 32;

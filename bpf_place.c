@@ -6,7 +6,6 @@
 #include "bpf_code.h"
 #include "bpf_insn.h"
 #include "failure.h"
-#include "filter.h"
 
 /* Bytes of the stack that a program may have. */
 #define STACK_MAX 512
@@ -147,28 +146,26 @@ static int is_address(const struct bpf_insn *insn)
 	       insn[1].code == (BPF_ALU64 | BPF_ADD | BPF_K) && insn[1].dst_reg == insn[0].dst_reg;
 }
 
-/* Where a load or a store refers to the stack: the distance from r10; NULL: it does not. */
-static __s16 *refers(struct bpf_insn *insn)
+/* Is it a load from the stack, or a store there? */
+static int is_access(const struct bpf_insn *insn)
 {
 	__u8 class = BPF_CLASS(insn->code);
 
-	if ((class == BPF_LDX && insn->src_reg == BPF_REG_10) ||
-	    ((class == BPF_STX || class == BPF_ST) && insn->dst_reg == BPF_REG_10))
-		return &insn->off;
-	return NULL;
+	return (class == BPF_LDX && insn->src_reg == BPF_REG_10) ||
+	       ((class == BPF_STX || class == BPF_ST) && insn->dst_reg == BPF_REG_10);
 }
 
 /* How many bytes of the stack instructions use; -1: that cannot be told. */
-static int stack_of(struct bpf_insn *insns, size_t len)
+static int stack_of(const struct bpf_insn *insns, size_t len)
 {
 	int lowest = 0;
 
 	for (size_t i = 0; i < len; i++) {
-		struct bpf_insn *insn = &insns[i];
+		const struct bpf_insn *insn = &insns[i];
 		int at = 0;
 
-		if (refers(insn))
-			at = *refers(insn);
+		if (is_access(insn))
+			at = insn->off;
 		else if (i + 1 < len && is_address(insn))
 			at = insn[1].imm;
 		else if ((BPF_CLASS(insn->code) == BPF_ALU64 || BPF_CLASS(insn->code) == BPF_ALU) &&
@@ -184,33 +181,35 @@ static int stack_of(struct bpf_insn *insns, size_t len)
 static void move_stack(struct bpf_insn *insns, size_t len, int bytes)
 {
 	for (size_t i = 0; i < len; i++) {
-		if (refers(&insns[i]))
-			*refers(&insns[i]) -= bytes;
+		if (is_access(&insns[i]))
+			insns[i].off -= bytes;
 		else if (i + 1 < len && is_address(&insns[i]))
 			insns[i + 1].imm -= bytes;
 	}
 }
 
 /* All calls of the program, if they are of the filter, and it has room. Returns how many; 0: they stay. */
-static unsigned int filter_calls(const struct bpf_code *code, struct call calls[CALLS_MAX])
+static unsigned int filter_calls(const struct bpf_code *code, int stack, struct call calls[CALLS_MAX])
 {
-	int stack = stack_of(code->insns, code->functions[0].len);
 	size_t len = code->functions[0].len;
 	unsigned int n = 0;
 
 	for (size_t i = 0; i < code->functions[0].len; i++) {
 		const struct code_function *function = code->functions;
 
+		if (code->insns[i].code == (BPF_JMP32 | BPF_JA)) /* of which nobody here knows how far it goes */
+			return 0;
 		if (!is_call(&code->insns[i]))
 			continue;
 		while (function->to != i + 1 + code->insns[i].imm)
 			function++;
-		if (!function->filter || n == CALLS_MAX)
+		if (!function->filter || n == CALLS_MAX ||
+		    stack + stack_of(function->filter, function->len) > STACK_MAX)
 			return 0;
 		calls[n++] = (struct call){ i, function };
 		len += function->len;
 	}
-	return len > INT16_MAX || len > code->room || stack < 0 || stack + FILTER_STACK > STACK_MAX ? 0 : n;
+	return len > INT16_MAX || len > code->room ? 0 : n;
 }
 
 /* Put the filter where a call of it stands: it ends with its only exit, which is left out. */
@@ -244,8 +243,8 @@ static void put_in_place(struct bpf_code *code, const struct call *call, int sta
 static void inline_filter(struct bpf_code *code)
 {
 	struct call calls[CALLS_MAX];
-	unsigned int n = filter_calls(code, calls);
 	int stack = stack_of(code->insns, code->functions[0].len);
+	unsigned int n = stack < 0 ? 0 : filter_calls(code, stack, calls);
 
 	if (!n)
 		return;

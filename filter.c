@@ -29,9 +29,11 @@ static void set_link(struct compiler *c, unsigned int link_type)
 #define LONG  32
 #define MIXED 8
 
+/* Each "vlan" shifts all that stands behind it, so that there are values of one header, of the next, and so
+ * on. Fields are of the header with the most of them, if that is one of the first. */
 #define VLANS_MAX 4
 
-static void measure(struct compiler *c)
+static void choose_fields(struct compiler *c)
 {
 	int values[VLANS_MAX + 1] = { 0 }, vlans = 0, best = 0, all = 0, ands = 0;
 
@@ -53,7 +55,7 @@ static void measure(struct compiler *c)
 	if (c->is_mixed)
 		c->fields = ~0u;
 	if (c->link == L_ETHERNET)
-		c->field_header += 4 * best; /* each "vlan" shifts what stands behind it */
+		c->field_header += 4 * best;
 	if (c->link == L_UNKNOWN)
 		c->fields = 0;
 }
@@ -66,7 +68,7 @@ static void compile(struct compiler *c, unsigned int protocol, unsigned int link
 	filter_lex(c);
 	c->token = c->tokens;
 	if (fields)
-		measure(c);
+		choose_fields(c);
 	if (c->token->type != T_END)
 		group = filter_parse(c);
 	if (protocol) {

@@ -8,10 +8,11 @@
  * The first such test on a way walks, and leaves the values on the stack for those behind it, eight
  * bytes, the last value repeated; and whether the walk came to the frame's end too early. A test
  * then is one for a byte of a word. Bytes are stored one at a time, so that the verifier forgets
- * what they are, and goes through what follows once. In a long filter that walk is at its beginning (of
- * the header that its fields are of), and a mask of the values says whether there are any.
+ * what they are, and goes through what follows once. In a long filter there is another walk at its
+ * beginning, of the header that its fields are of (the test's size is 0 then), and a mask of its values
+ * says whether there are any.
  *
- *	code->chain  0 the values     8 the walk came to the end: NO, YES      16 the mask
+ *	code->chain, code->early_chain  0 the values  8 the walk came to the end: NO, YES  16 the mask
  *
  *	r0  the next-header value          r4  a header's length, or free
  *	r5  the frame's first byte plus the offset of the header in the IP packet
@@ -29,21 +30,29 @@ enum { NO = 1, YES = 2 };
 
 void filter_reserve_chain(struct code *code)
 {
-	int words = 0;
-
+	code->chain = code->early_chain = 0;
 	for (int i = 0; i < code->norder; i++) {
 		const struct test *test = &code->c->tests[code->order[i]];
 
-		if (test->kind == V_CHAIN && words < 3)
-			words = test->size ? 2 : 3;
+		if (test->kind != V_CHAIN)
+			continue;
+		if (!test->size && !code->early_chain)
+			code->early_chain = filter_words(code, 3);
+		if (test->size && !code->chain)
+			code->chain = filter_words(code, 2);
 	}
-	code->chain = words ? filter_words(code, words) : 0;
-	code->has_chain = words == 3;
 }
 
 static void store_byte(struct code *code, int reg, int at)
 {
-	filter_emit(code, BPF_STX_MEM(BPF_B, BPF_REG_10, reg, code->chain + at));
+	filter_emit(code, BPF_STX_MEM(BPF_B, BPF_REG_10, reg, at));
+}
+
+/* r0 is lost. */
+static void set_too_far(struct code *code, int chain, int value)
+{
+	filter_emit(code, BPF_MOV64_IMM(BPF_REG_0, value));
+	store_byte(code, BPF_REG_0, chain + TOO_FAR);
 }
 
 /* r0 = the next header's number, r4 = this one's length byte. */
@@ -109,13 +118,13 @@ static void begin(struct code *code, __u32 base, int six)
 }
 
 /* Walk, and leave the values. Each is stored for all that might be missing behind it, too. */
-static void walk(struct code *code, __u32 base, int six)
+static void walk(struct code *code, int chain, __u32 base, int six)
 {
 	struct jumps too_far = { .n = 0 }, done = { .n = 0 }, skipped = { .n = 0 };
 
 	for (int i = 0; i < HEADERS_MAX; i++) {
 		for (int j = i; j < HEADERS_MAX; j++)
-			store_byte(code, BPF_REG_0, j);
+			store_byte(code, BPF_REG_0, chain + j);
 		if (i == HEADERS_MAX - 1)
 			break;
 		filter_jump_ahead(code, &done, BPF_JMP32_IMM(BPF_JEQ, BPF_REG_0, NONE, 0));
@@ -125,20 +134,19 @@ static void walk(struct code *code, __u32 base, int six)
 		filter_land(code, &skipped);
 	}
 	filter_land(code, &done);
-	filter_emit(code, BPF_MOV64_IMM(BPF_REG_0, NO));
+	set_too_far(code, chain, NO);
 	filter_jump_ahead(code, &skipped, BPF_JMP_A(0));
 	filter_land(code, &too_far);
-	filter_emit(code, BPF_MOV64_IMM(BPF_REG_0, YES));
+	set_too_far(code, chain, YES);
 	filter_land(code, &skipped);
-	store_byte(code, BPF_REG_0, TOO_FAR);
 }
 
 /* Jump to yes where a byte of the values is k: then their difference has a zero byte. */
-static void find(struct code *code, const struct test *test)
+static void find(struct code *code, const struct test *test, int chain)
 {
 	__u64 k = test->k;
 
-	filter_emit(code, BPF_LDX_MEM(BPF_DW, BPF_REG_0, BPF_REG_10, code->chain));
+	filter_emit(code, BPF_LDX_MEM(BPF_DW, BPF_REG_0, BPF_REG_10, chain));
 	filter_constant64(code, BPF_REG_4, k * 0x0101010101010101ull);
 	filter_emit(code, BPF_ALU64_REG(BPF_XOR, BPF_REG_0, BPF_REG_4));
 	filter_emit(code, BPF_MOV64_REG(BPF_REG_4, BPF_REG_0));
@@ -148,7 +156,7 @@ static void find(struct code *code, const struct test *test)
 	filter_emit(code, BPF_ALU64_REG(BPF_AND, BPF_REG_0, BPF_REG_4));
 	filter_constant64(code, BPF_REG_5, 0x8080808080808080ull);
 	if (!test->size) {
-		filter_emit(code, BPF_LDX_MEM(BPF_DW, BPF_REG_4, BPF_REG_10, code->chain + MASK));
+		filter_emit(code, BPF_LDX_MEM(BPF_DW, BPF_REG_4, BPF_REG_10, chain + MASK));
 		filter_emit(code, BPF_ALU64_REG(BPF_AND, BPF_REG_0, BPF_REG_4));
 	}
 	filter_jump(code, BPF_JMP_REG(BPF_JSET, BPF_REG_0, BPF_REG_5, 0), test->to[1]);
@@ -161,7 +169,7 @@ static void begin_early(struct code *code, int six, struct jumps *done)
 
 	filter_unless(code, base + (six ? 7 : 10), done);
 	filter_emit(code, BPF_LDX_MEM(BPF_DW, BPF_REG_0, BPF_REG_10, code->ones));
-	filter_store(code, BPF_REG_0, code->chain + MASK);
+	filter_store(code, BPF_REG_0, code->early_chain + MASK);
 	if (six) {
 		filter_emit(code, BPF_MOV64_IMM(BPF_REG_5, 40));
 	} else {
@@ -178,44 +186,41 @@ void filter_make_chain(struct code *code)
 {
 	struct jumps six = { .n = 0 }, done = { .n = 0 };
 	__u32 base = code->c->field_header;
+	int chain = code->early_chain;
 
-	if (!code->has_chain)
+	if (!chain)
 		return;
 	filter_begin(code);
 	for (int at = 0; at <= MASK; at += 8)
-		filter_store(code, BPF_REG_0, code->chain + at);
-	filter_emit(code, BPF_MOV64_IMM(BPF_REG_0, YES));
-	store_byte(code, BPF_REG_0, TOO_FAR);
-	filter_unless(code, base ? base : 1, &done);
-	filter_emit(code, BPF_MOV64_IMM(BPF_REG_0, NO));
-	store_byte(code, BPF_REG_0, TOO_FAR);
+		filter_store(code, BPF_REG_0, chain + at);
+	set_too_far(code, chain, YES);
+	filter_reach_type(code, &done);
+	set_too_far(code, chain, NO);
 	filter_field_type(code, NULL, &six, &done);
-	filter_emit(code, BPF_MOV64_IMM(BPF_REG_0, YES));
-	store_byte(code, BPF_REG_0, TOO_FAR);
+	set_too_far(code, chain, YES);
 	begin_early(code, 0, &done);
-	walk(code, base, 0);
+	walk(code, chain, base, 0);
 	filter_jump_ahead(code, &done, BPF_JMP_A(0));
 	filter_land(code, &six);
-	filter_emit(code, BPF_MOV64_IMM(BPF_REG_0, YES));
-	store_byte(code, BPF_REG_0, TOO_FAR);
+	set_too_far(code, chain, YES);
 	begin_early(code, 1, &done);
-	walk(code, base, 1);
+	walk(code, chain, base, 1);
 	filter_land(code, &done);
-	filter_rewrite(code, code->chain, 3);
+	filter_rewrite(code, chain, 3);
 }
 
 void filter_chain(struct code *code, const struct test *test)
 {
-	int chain = test->offset * 2 + (test->size == 6);
+	int walked = test->offset * 2 + (test->size == 6), chain = test->size ? code->chain : code->early_chain;
 
-	if (test->size && code->now.chain != chain) {
+	if (test->size && code->now.chain != walked) {
 		begin(code, test->offset, test->size == 6);
-		walk(code, test->offset, test->size == 6);
-		code->now.chain = chain;
+		walk(code, chain, test->offset, test->size == 6);
+		code->now.chain = walked;
 	}
 	code->now.value[0] = code->now.value[1] = code->now.transport = -1;
 	if (test->k <= 0xff)
-		find(code, test);
-	filter_emit(code, BPF_LDX_MEM(BPF_B, BPF_REG_0, BPF_REG_10, code->chain + TOO_FAR));
+		find(code, test, chain);
+	filter_emit(code, BPF_LDX_MEM(BPF_B, BPF_REG_0, BPF_REG_10, chain + TOO_FAR));
 	filter_jump(code, BPF_JMP32_IMM(BPF_JEQ, BPF_REG_0, YES, 0), NO_MATCH);
 }

@@ -7,9 +7,10 @@
  *	r2, r3  the frame's first byte, and its end
  *	r5      the frame's first byte plus the length of an IPv4 header, or nothing
  *
- * Which of this holds at the beginning of a test is what holds on every way to it; in a filter that is_mixed
- * nothing does where ways meet. A field's bytes are compared as they are, the constant is turned round
- * instead, but for > and <.
+ * Which of this holds at the beginning of a test is what holds on every way to it; in a filter that is_mixed,
+ * r0, r4 and r5 hold nothing where ways meet, and r2 is made anew (filter_renew_data()) if they have seen more
+ * or less of the frame. A field's bytes are compared as they are, the constant is turned round instead, but for
+ * > and <.
  *
  * The same is written once more for frames in pieces, if they are asked for. There what no copy has
  * (filter_copy.c) is loaded by a call of bpf_xdp_load_bytes, so that everything moves to the registers that
@@ -27,7 +28,7 @@
 #include "packet.h"
 
 /* A filter of more instructions is loaded once only where there may be frames in pieces. */
-#define LONG 512
+#define TWICE_MAX 512
 
 /* Takes from 8 bytes that were loaded the last two. */
 #define MAC_SHIFT (__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__ ? BPF_LSH : BPF_RSH)
@@ -387,7 +388,7 @@ static size_t write(struct code *code, int head)
 	struct state nothing = {
 		.value = { -1, -1 }, .transport = -1, .chain = -1,
 		.stale = code->c->is_mixed,
-		.copied_length = code->c->field_header ? ETHERNET : 0, /* no frame is shorter */
+		.copied_length = filter_is_ethernet(code) ? ETHERNET : 0, /* no frame is shorter */
 	};
 
 	memset(code->states, 0, code->c->ntests * sizeof(*code->states));
@@ -427,5 +428,5 @@ void filter_code(struct compiler *c, int head)
 	code.pieces = 1;
 	code.insns = &c->filter->pieces;
 	c->filter->pieces_len = write(&code, head);
-	c->filter->pieces_alone = c->filter->len > LONG && (c->is_mixed || code.copied[0] || code.copied[1]);
+	c->filter->pieces_alone = c->filter->len > TWICE_MAX && (c->is_mixed || code.copied[0] || code.copied[1]);
 }

@@ -43,7 +43,7 @@ struct code {
 	int copy[2];
 	int field[FIELDS];      /* 0: none */
 	int ones, zero;         /* a word with all bits set, and one with none: see filter_begin() */
-	int chain, has_chain;   /* the latter: there is one from the beginning */
+	int chain, early_chain; /* 0: none; see filter_chain.c */
 	int depth[ARITH_DEPTH]; /* values of arithmetic */
 };
 
@@ -52,6 +52,12 @@ struct jumps {
 	size_t from[128];
 	int n;
 };
+
+/* Do the frames that the filter is for begin with an Ethernet header? */
+static inline int filter_is_ethernet(const struct code *code)
+{
+	return code->c->field_header != 0;
+}
 
 /* filter_load.c. What they do is said there. */
 int filter_words(struct code *code, int n); /* so many words of the stack: where they begin */
@@ -99,7 +105,9 @@ void filter_make_fields(struct code *code);
 void filter_match_field(struct code *code, const struct test *test);
 void filter_field_valid(struct code *code, const struct test *test);
 
-/* What stands at code->c->field_header: jump to arp (NULL: to done), six, done, or go on if it is IPv4. */
+/* Jump to done unless the frame has what tells the type of what stands at code->c->field_header; and then to
+ * arp (NULL: to done), six or done, or go on if it is IPv4. */
+void filter_reach_type(struct code *code, struct jumps *done);
 void filter_field_type(struct code *code, struct jumps *arp, struct jumps *six, struct jumps *done);
 /* r0 = size bytes at offset, counted from r4, which are known to be there. */
 void filter_fetch(struct code *code, __u32 offset, int size);

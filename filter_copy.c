@@ -85,7 +85,7 @@ void filter_rewrite(struct code *code, int from, int words)
 /* Bytes in front of a copy: behind Ethernet's header the first one begins aligned. */
 static __u32 shift_of(const struct code *code, int copy)
 {
-	return !copy && code->c->field_header ? 2 : 0;
+	return !copy && filter_is_ethernet(code) ? 2 : 0;
 }
 
 /* The words that a copy takes. */
@@ -126,7 +126,7 @@ static void fill(struct code *code, int copy)
 }
 
 /* How much of each copy the tests want, if there is room for it. */
-static void measure(struct code *code)
+static void reserve(struct code *code)
 {
 	for (int i = 0; i < code->norder; i++) {
 		const struct test *test = &code->c->tests[code->order[i]];
@@ -161,6 +161,13 @@ static void load_word(struct code *code, int copy, int reg, int i)
 	shift_up(code, reg, i ? 0 : shift);
 }
 
+/* r4 as filter_begin() leaves it. */
+static void renew(struct code *code)
+{
+	filter_emit(code, filter_load(1, BPF_REG_4, BPF_REG_10, code->zero));
+	filter_from_data(code, BPF_REG_4);
+}
+
 /* r0 = what a copy has in its last word of a frame of so many bytes, eight or more; r4 as filter_begin()
  * leaves it. */
 static void last_word(struct code *code, int copy, struct jumps *few)
@@ -180,8 +187,7 @@ static void last_word(struct code *code, int copy, struct jumps *few)
 	filter_emit(code, BPF_ALU64_IMM(BPF_AND, BPF_REG_0, 63));
 	filter_emit(code, BPF_ALU64_REG(FIRST_IS_LOW ? BPF_RSH : BPF_LSH, BPF_REG_5, BPF_REG_0));
 	filter_emit(code, BPF_MOV64_REG(BPF_REG_0, BPF_REG_5));
-	filter_emit(code, filter_load(1, BPF_REG_4, BPF_REG_10, code->zero));
-	filter_from_data(code, BPF_REG_4);
+	renew(code);
 }
 
 /* A frame that ends within a copy: words as long as they are whole, then the last one for all that is left,
@@ -207,8 +213,7 @@ static void move_short(struct code *code, int copy, struct jumps *few, struct ju
 /* A frame of less than eight bytes. */
 static void move_bytes(struct code *code, int copy, struct jumps *done)
 {
-	filter_emit(code, filter_load(1, BPF_REG_4, BPF_REG_10, code->zero));
-	filter_from_data(code, BPF_REG_4);
+	renew(code);
 	for (int byte = 0; byte < 7; byte++) {
 		filter_unless(code, byte + 1, done);
 		filter_emit(code, filter_load(1, BPF_REG_0, BPF_REG_4, byte));
@@ -220,7 +225,7 @@ static void move_bytes(struct code *code, int copy, struct jumps *done)
 static void move_all(struct code *code, int copy)
 {
 	struct jumps is_short = { .n = 0 }, few = { .n = 0 }, done = { .n = 0 };
-	int words = words_of(code, copy), is_ethernet = code->c->field_header != 0;
+	int words = words_of(code, copy);
 
 	filter_begin(code);
 	fill(code, copy);
@@ -233,10 +238,10 @@ static void move_all(struct code *code, int copy)
 	filter_land(code, &is_short);
 	move_short(code, copy, &few, &done);
 	filter_land(code, &few);
-	if (!is_ethernet) /* whose frames have 14 bytes at least */
+	if (!filter_is_ethernet(code)) /* whose frames have 14 bytes at least */
 		move_bytes(code, copy, &done);
 	filter_land(code, &done);
-	if (is_ethernet)
+	if (filter_is_ethernet(code))
 		filter_remember(code);
 	else
 		filter_rewrite(code, code->copy[copy], words);
@@ -248,7 +253,7 @@ void filter_copy(struct code *code)
 	if (code->c->is_mixed && !code->pieces)
 		filter_begin(code);
 	if (code->pieces || code->c->is_mixed)
-		measure(code);
+		reserve(code);
 	for (int copy = 0; copy < 2; copy++) {
 		if (!code->copied[copy])
 			continue;

@@ -4,8 +4,8 @@
 #include "filter_code.h"
 #include "packet.h"
 
-/* The most that the verifier lets a packet pointer reach; to it, filter_renew_data() may add a byte. */
-#define OFFSET_MAX(code) ((code)->pieces ? 0xffff : 0xffff - 0xff)
+/* The most that the verifier lets a packet pointer reach, to which filter_renew_data() may add 1. */
+#define OFFSET_MAX(code) (0xffff - ((code)->c->is_mixed && !(code)->pieces))
 
 static void to_host_order(struct code *code, int size)
 {

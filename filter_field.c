@@ -29,6 +29,7 @@
 
 #define NOTHING (1ull << 32)
 
+enum { ETH_IP = 0x800, ETH_ARP = 0x806, ETH_RARP = 0x8035, ETH_IP6 = 0x86dd };
 enum { IP_TCP = 6, IP_UDP = 17, IP_SCTP = 132 };
 
 static int is_address6(int field)
@@ -221,11 +222,16 @@ static void make6(struct code *code, struct jumps *done)
 	make_ports(code, base + 40, done);
 }
 
+void filter_reach_type(struct code *code, struct jumps *done)
+{
+	filter_unless(code, filter_is_ethernet(code) ? code->c->field_header : 1, done);
+}
+
 void filter_field_type(struct code *code, struct jumps *arp, struct jumps *six, struct jumps *done)
 {
 	__u32 base = code->c->field_header;
 
-	if (!base) { /* no Ethernet: IP's version tells */
+	if (!filter_is_ethernet(code)) { /* IP's version tells */
 		filter_fetch(code, 0, 1);
 		filter_emit(code, BPF_ALU32_IMM(BPF_AND, BPF_REG_0, 0xf0));
 		filter_jump_ahead(code, six, BPF_JMP32_IMM(BPF_JEQ, BPF_REG_0, 0x60, 0));
@@ -233,12 +239,12 @@ void filter_field_type(struct code *code, struct jumps *arp, struct jumps *six, 
 		return;
 	}
 	filter_fetch(code, base - 2, 2);
-	filter_jump_ahead(code, six, BPF_JMP32_IMM(BPF_JEQ, BPF_REG_0, htons(0x86dd), 0));
+	filter_jump_ahead(code, six, BPF_JMP32_IMM(BPF_JEQ, BPF_REG_0, htons(ETH_IP6), 0));
 	if (arp) {
-		filter_jump_ahead(code, arp, BPF_JMP32_IMM(BPF_JEQ, BPF_REG_0, htons(0x806), 0));
-		filter_jump_ahead(code, arp, BPF_JMP32_IMM(BPF_JEQ, BPF_REG_0, htons(0x8035), 0));
+		filter_jump_ahead(code, arp, BPF_JMP32_IMM(BPF_JEQ, BPF_REG_0, htons(ETH_ARP), 0));
+		filter_jump_ahead(code, arp, BPF_JMP32_IMM(BPF_JEQ, BPF_REG_0, htons(ETH_RARP), 0));
 	}
-	filter_jump_ahead(code, done, BPF_JMP32_IMM(BPF_JNE, BPF_REG_0, htons(0x800), 0));
+	filter_jump_ahead(code, done, BPF_JMP32_IMM(BPF_JNE, BPF_REG_0, htons(ETH_IP), 0));
 }
 
 /* All have nothing, and are not there. */
@@ -261,13 +267,13 @@ void filter_make_fields(struct code *code)
 {
 	struct jumps arp = { .n = 0 }, six = { .n = 0 }, done = { .n = 0 };
 	__u32 base = code->c->field_header;
-	int has_arp = base && any(code, F_SOURCE, F_DESTINATION);
+	int has_arp = filter_is_ethernet(code) && any(code, F_SOURCE, F_DESTINATION);
 
 	if (!any(code, 0, FIELDS - 1))
 		return;
 	filter_begin(code);
 	clear(code);
-	filter_unless(code, base ? base : 1, &done);
+	filter_reach_type(code, &done);
 	set_masks(code, F_SOURCE, F_DESTINATION, 1);
 	set_masks(code, F_SOURCE_PORT, F_PROTOCOL, 1);
 	filter_field_type(code, has_arp ? &arp : NULL, &six, &done);

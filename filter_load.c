@@ -112,8 +112,10 @@ void filter_land(struct code *code, struct jumps *jumps)
 int filter_words(struct code *code, int n)
 {
 	code->words += n;
-	if (code->words > FILTER_WORDS)
+	if (code->words > FILTER_WORDS) {
+		code->c->too_long = 1; /* without fields it may do */
 		filter_fail(code->c, NULL, "the filter is too complicated");
+	}
 	return -8 * code->words;
 }
 
@@ -169,7 +171,8 @@ static void check_end(struct code *code, int reg, int pointer, __u32 end)
 
 /*
  * Where ways that have seen more or less of the frame meet, a filter that is_mixed forgets what r2 is known to
- * have behind it, and so does the verifier: to it this is another pointer. r5 is lost.
+ * have behind it, and so does the verifier: to it this is another pointer. r5 is lost, which holds nothing
+ * where r2 is stale: it is made of r2.
  */
 void filter_renew_data(struct code *code)
 {
@@ -177,6 +180,7 @@ void filter_renew_data(struct code *code)
 		return;
 	filter_emit(code, BPF_LDX_MEM(BPF_DW, BPF_REG_2, BPF_REG_1, offsetof(struct packet, data)));
 	filter_emit(code, filter_load(1, BPF_REG_5, BPF_REG_10, code->zero));
+	filter_emit(code, BPF_ALU64_IMM(BPF_AND, BPF_REG_5, 1));
 	filter_emit(code, BPF_ALU64_REG(BPF_ADD, BPF_REG_2, BPF_REG_5));
 	code->now.stale = 0;
 	code->now.length = 0;

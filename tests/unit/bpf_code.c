@@ -213,7 +213,7 @@ static void test_stack(void)
 
 	memcpy(insns, before, sizeof(before));
 	memcpy(insns + 5, body, sizeof(body));
-	insns[1].imm = -264;
+	insns[1].imm = -504;
 	inline_filter(&code);
 	is_number(code.len, 10, "where both have no room on the stack the call stays");
 	insns[1] = BPF_MOV64_REG(BPF_REG_2, BPF_REG_3);

@@ -54,6 +54,7 @@ static struct frame frame(const char *hex, size_t len)
 		"00350400 00080000"
 #define MPLS    MACS "8847 00400140 4500001c 00000000 40110000 " IP_TO "00350400 00080000"
 #define PPPOE   MACS "8864 11000007 001e 0021 4500001c 00000000 40110000 " IP_TO "00350400 00080000"
+#define LIKE_A_TYPE MACS "0800 45000800 00000000 40110000 " IP_TO "00350400 00080000" /* in its length */
 #define STP     MACS "0026 424203 0000000000"
 
 /* A call of bpf_xdp_load_bytes: r1 is a struct frame here. Registers 1 to 5 are lost. */
@@ -288,6 +289,8 @@ static void test_primitives(void)
 	matches("ip6 protochain 300 or ip6", HOPS6, 0, 1, "a number that no protocol has");
 	matches("ip6 protochain 0 or arp", HOPS6, 55, 1, "what is found before the end");
 	matches("not ip6 protochain 6", HOPS6, 55, 0, "a chain that is cut off");
+	matches("ip protochain 99 or vlan or protochain 0", LIKE_A_TYPE, 0, 1, "another chain");
+	matches("ip protochain 99 or vlan or protochain 17", LIKE_A_TYPE, 0, 0, "another chain");
 	matches("udp", TAGGED, 0, 0, "UDP behind a tag");
 	matches("vlan and udp", TAGGED, 0, 1, "UDP behind a tag");
 	matches("vlan 100 and port 53", TAGGED, 0, 1, "UDP behind a tag");
@@ -545,6 +548,20 @@ static void test_long(void)
 		   "200 times %s: %zu instructions", formats[i], filter.len);
 		filter_free(&filter);
 		free(text);
+	}
+	for (int depth = 6; depth <= 13; depth++) { /* what does not fit on the stack with fields fits without */
+		char text[8192] = "protochain 17 and ", *end = text + strlen(text);
+		int err;
+
+		for (int i = 0; i < depth; i++)
+			end += sprintf(end, "ip[%d]+(", i);
+		end += sprintf(end, "ip[9]%.*s > 5", depth, "))))))))))))))))");
+		for (int i = 1; i <= 12; i++)
+			end += sprintf(end, " or (tcp src port %d and src host 9.9.9.%d) or (udp dst port %d and dst host "
+				       "9.9.9.3) or src host 2001::%d or dst host 2001::%d", i, i, i, i, i);
+		err = filter_compile(&filter, text, 0, LINK_ETHERNET, 1);
+		ok(!err && (filter.pieces || filter.no_pieces), "a long filter, and %d numbers to keep", depth);
+		filter_free(&filter);
 	}
 	for (int n = 100; n <= 10000; n *= 10) {
 		char *text = repeat("(ip[%d] = ip[8] or ip6 protochain 7)", " and ", n);
