@@ -272,8 +272,8 @@ static void emit_field(struct code *code, const struct test *test)
 {
 	code->now.value[0] = code->now.value[1] = -1;
 	if (test->kind == V_VALID) {
-		filter_field_valid(code, test);
-		branch(code, test, BPF_JMP32_IMM(BPF_JEQ, BPF_REG_0, 0, 0), 1);
+		filter_field_missing(code, test);
+		branch(code, test, BPF_JMP32_IMM(BPF_JSET, BPF_REG_0, 2, 0), 1);
 		return;
 	}
 	code->now.transport = -1;

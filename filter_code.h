@@ -98,12 +98,13 @@ void filter_store(struct code *code, int reg, int at);
 
 /*
  * filter_field.c: have words for the fields that tests are about; put them there; r0 = 0 if the field is what
- * the test wants, or at most its span; r0 = 0 if the frame ends before or within it. r0, r4, r5 are lost.
+ * the test wants, or at most its span; r0 with bit 1 set if the frame ends before or within it. r0, r4, r5 are
+ * lost.
  */
 void filter_reserve_fields(struct code *code);
 void filter_make_fields(struct code *code);
 void filter_match_field(struct code *code, const struct test *test);
-void filter_field_valid(struct code *code, const struct test *test);
+void filter_field_missing(struct code *code, const struct test *test);
 
 /* Jump to done unless the frame has what tells the type of what stands at code->c->field_header; and then to
  * arp (NULL: to done), six or done, or go on if it is IPv4. */

@@ -1,23 +1,25 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * Fields: what a long filter asks about again and again. At its beginning they are put on the stack, with a
- * mask beside each: whether the frame has it. A test then is one comparison of plain numbers, where else an
- * IPv6 address takes four loads of the frame, each with a check of its length, behind a test of the Ethernet
- * type. The verifier keeps account of what is known about a frame's length on every way through the filter,
- * and would go through hundreds of addresses several times over.
+ * Fields: what a long filter asks about again and again. At its beginning they are put on the stack. A test then
+ * is one comparison of plain numbers, where else an IPv6 address takes four loads of the frame, each with a
+ * check of its length, behind a test of the Ethernet type. The verifier keeps account of what is known about a
+ * frame's length on every way through the filter, and would go through hundreds of addresses several times
+ * over.
  *
- *	an IPv6 address         16 bytes as in the frame                16 bytes of mask
- *	an IPv4 address         a word: 32 bits as in the frame         a word of mask
- *	a port, a protocol      a word, host byte order                 a word of mask
+ *	an IPv6 address         16 bytes as in the frame, and 16 bytes of mask
+ *	an IPv4 address         a word: 32 bits as in the frame
+ *	a port, a protocol      a word, host byte order
  *
- * Of a field that the frame ends before or within, the mask leaves what is not there out of the
- * comparison; but libpcap would fail the whole filter then, so V_VALID does, behind a test that holds.
- * Words of an IPv6 address are there as a whole or not at all, since libpcap loads them so. Where there is no
- * such field (an IPv4 address in IPv6, a port in a later fragment) its word is NOTHING, which is no value of
- * any; IPv6 addresses have no room for that: their tests come behind one of the type.
+ * Where there is no such field (an IPv4 address in IPv6, a port in a later fragment) its word is NOTHING, and
+ * where the frame ends before or within it MISSING: libpcap would fail the whole filter then when it loads it,
+ * so V_VALID does, before the first test on a way. IPv6 addresses have no room for either. Their tests come
+ * behind one of the type; and their words are there as a whole or not at all, since libpcap loads them one by
+ * one as long as they are right: the mask leaves what is not there out of the comparison, and V_VALID comes
+ * behind a test that holds.
  *
  * The verifier must not know what is stored, or it would go on once for each value: so constants are
- * mixed with a zero that it takes for any number.
+ * mixed with a zero that it takes for any number. Nor must it learn that what a test compared is what is stored:
+ * so there is arithmetic in between.
  */
 #include <stddef.h>
 #include <string.h>
@@ -28,6 +30,8 @@
 #include "packet.h"
 
 #define NOTHING (1ull << 32)
+#define MISSING (1ull << 33)
+#define UPPER_HALF (__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__ ? 4 : 0)
 
 enum { ETH_IP = 0x800, ETH_ARP = 0x806, ETH_RARP = 0x8035, ETH_IP6 = 0x86dd };
 enum { IP_TCP = 6, IP_UDP = 17, IP_SCTP = 132 };
@@ -35,11 +39,6 @@ enum { IP_TCP = 6, IP_UDP = 17, IP_SCTP = 132 };
 static int is_address6(int field)
 {
 	return field == F_SOURCE6 || field == F_DESTINATION6;
-}
-
-static int mask_at(const struct code *code, int field)
-{
-	return code->field[field] + (is_address6(field) ? 16 : 8);
 }
 
 static void load(struct code *code, int size, int reg, int at)
@@ -70,7 +69,7 @@ void filter_reserve_fields(struct code *code)
 			wanted |= 1u << code->c->tests[code->order[i]].size;
 	for (int field = 0; field < FIELDS; field++)
 		if (wanted >> field & 1)
-			code->field[field] = filter_words(code, is_address6(field) ? 4 : 2);
+			code->field[field] = filter_words(code, is_address6(field) ? 4 : 1);
 }
 
 void filter_fetch(struct code *code, __u32 offset, int size)
@@ -83,28 +82,23 @@ void filter_fetch(struct code *code, __u32 offset, int size)
 	}
 }
 
-/* The masks of fields of one word: all ones, if they are there (or have NOTHING), or zero. r0 is lost. */
-static void set_masks(struct code *code, int first, int last, int there)
-{
-	if (any(code, first, last))
-		load(code, BPF_DW, BPF_REG_0, there ? code->ones : code->zero);
-	for (int field = first; field <= last; field++)
-		if (code->field[field])
-			filter_store(code, BPF_REG_0, mask_at(code, field));
-}
-
-static void set_there(struct code *code, int field)
-{
-	set_masks(code, field, field, 1);
-}
-
 /* r0 is the field. */
 static void set(struct code *code, int field)
 {
-	if (!code->field[field])
+	if (code->field[field])
+		filter_store(code, BPF_REG_0, code->field[field]);
+}
+
+/* Fields of one word become NOTHING or MISSING. r0 and r5 are lost. */
+static void mark(struct code *code, int first, int last, __u64 what)
+{
+	if (!any(code, first, last))
 		return;
-	filter_store(code, BPF_REG_0, code->field[field]);
-	set_there(code, field);
+	load(code, BPF_DW, BPF_REG_0, code->zero);
+	filter_constant64(code, BPF_REG_5, what);
+	filter_emit(code, BPF_ALU64_REG(BPF_XOR, BPF_REG_0, BPF_REG_5));
+	for (int field = first; field <= last; field++)
+		set(code, field);
 }
 
 /* 16 bytes at offset. */
@@ -146,7 +140,7 @@ static void make_address(struct code *code, int field, __u32 offset)
 
 	if (!code->field[field])
 		return;
-	set_masks(code, field, field, 0);
+	mark(code, field, field, MISSING);
 	filter_unless(code, offset + 4, &is_short);
 	filter_fetch(code, offset, 4);
 	set(code, field);
@@ -172,17 +166,13 @@ static void make_protocol(struct code *code, __u32 offset, struct jumps *done)
 	static const __u8 protocols[] = { IP_TCP, IP_UDP, IP_SCTP };
 	struct jumps has_ports = { .n = 0 };
 
-	set_masks(code, F_SOURCE_PORT, F_PROTOCOL, 0);
+	mark(code, F_SOURCE_PORT, F_PROTOCOL, MISSING);
 	filter_unless(code, offset + 1, done);
 	filter_fetch(code, offset, 1);
-	if (code->field[F_PROTOCOL]) {
-		filter_store(code, BPF_REG_0, code->field[F_PROTOCOL]);
-		load(code, BPF_DW, BPF_REG_5, code->ones);
-		filter_store(code, BPF_REG_5, mask_at(code, F_PROTOCOL));
-	}
+	set(code, F_PROTOCOL);
 	for (int i = 0; i < 3; i++)
 		filter_jump_ahead(code, &has_ports, BPF_JMP32_IMM(BPF_JEQ, BPF_REG_0, protocols[i], 0));
-	set_masks(code, F_SOURCE_PORT, F_DESTINATION_PORT, 1);
+	mark(code, F_SOURCE_PORT, F_DESTINATION_PORT, NOTHING);
 	filter_jump_ahead(code, done, BPF_JMP_A(0));
 	filter_land(code, &has_ports);
 }
@@ -207,7 +197,7 @@ static void make4(struct code *code, struct jumps *done)
 	make_ports(code, base, done);
 	filter_jump_ahead(code, done, BPF_JMP_A(0));
 	filter_land(code, &first);
-	set_masks(code, F_SOURCE_PORT, F_DESTINATION_PORT, 1);
+	mark(code, F_SOURCE_PORT, F_DESTINATION_PORT, NOTHING);
 }
 
 static void make6(struct code *code, struct jumps *done)
@@ -247,22 +237,6 @@ void filter_field_type(struct code *code, struct jumps *arp, struct jumps *six, 
 	filter_jump_ahead(code, done, BPF_JMP32_IMM(BPF_JNE, BPF_REG_0, htons(ETH_IP), 0));
 }
 
-/* All have nothing, and are not there. */
-static void clear(struct code *code)
-{
-	for (int field = F_SOURCE6; field <= F_DESTINATION6; field++)
-		for (int i = 0; code->field[field] && i < 4; i++)
-			filter_store(code, BPF_REG_0, code->field[field] + 8 * i);
-	for (int field = 0; field < FIELDS; field++)
-		if (code->field[field] && !is_address6(field))
-			filter_store(code, BPF_REG_0, mask_at(code, field));
-	filter_constant64(code, BPF_REG_5, NOTHING);
-	filter_emit(code, BPF_ALU64_REG(BPF_XOR, BPF_REG_0, BPF_REG_5));
-	for (int field = 0; field < FIELDS; field++)
-		if (code->field[field] && !is_address6(field))
-			filter_store(code, BPF_REG_0, code->field[field]);
-}
-
 void filter_make_fields(struct code *code)
 {
 	struct jumps arp = { .n = 0 }, six = { .n = 0 }, done = { .n = 0 };
@@ -272,10 +246,14 @@ void filter_make_fields(struct code *code)
 	if (!any(code, 0, FIELDS - 1))
 		return;
 	filter_begin(code);
-	clear(code);
+	for (int field = F_SOURCE6; field <= F_DESTINATION6; field++)
+		for (int i = 0; code->field[field] && i < 4; i++)
+			filter_store(code, BPF_REG_0, code->field[field] + 8 * i);
+	mark(code, F_SOURCE, F_DESTINATION, MISSING);
+	mark(code, F_SOURCE_PORT, F_PROTOCOL, MISSING);
 	filter_reach_type(code, &done);
-	set_masks(code, F_SOURCE, F_DESTINATION, 1);
-	set_masks(code, F_SOURCE_PORT, F_PROTOCOL, 1);
+	mark(code, F_SOURCE, F_DESTINATION, NOTHING);
+	mark(code, F_SOURCE_PORT, F_PROTOCOL, NOTHING);
 	filter_field_type(code, has_arp ? &arp : NULL, &six, &done);
 	make4(code, &done);
 	filter_jump_ahead(code, &done, BPF_JMP_A(0));
@@ -311,7 +289,7 @@ static int differ(struct code *code, const struct test *test, int half, int reg)
 	load(code, BPF_DW, reg, code->field[test->size] + 8 * half);
 	filter_constant64(code, BPF_REG_4, value);
 	filter_emit(code, BPF_ALU64_REG(BPF_XOR, reg, BPF_REG_4));
-	load(code, BPF_DW, BPF_REG_4, mask_at(code, test->size) + 8 * half);
+	load(code, BPF_DW, BPF_REG_4, code->field[test->size] + 16 + 8 * half);
 	filter_emit(code, BPF_ALU64_REG(BPF_AND, reg, BPF_REG_4));
 	if (bits < 64) {
 		filter_constant64(code, BPF_REG_4, ones);
@@ -330,27 +308,38 @@ static void match_address6(struct code *code, const struct test *test)
 
 void filter_match_field(struct code *code, const struct test *test)
 {
+	__u32 k = htonl(test->k & test->mask);
+
 	if (is_address6(test->size)) {
 		match_address6(code, test);
 		return;
 	}
 	load(code, BPF_DW, BPF_REG_0, code->field[test->size]);
 	if (test->size > F_DESTINATION) {
-		filter_emit(code, BPF_ALU64_IMM(BPF_SUB, BPF_REG_0, test->k));
-	} else {
-		filter_emit(code, BPF_MOV32_IMM(BPF_REG_4, htonl(test->k & test->mask)));
-		filter_emit(code, BPF_ALU64_REG(BPF_XOR, BPF_REG_0, BPF_REG_4));
-		if (test->mask != 0xffffffff) {
-			filter_constant64(code, BPF_REG_4, htonl(test->mask) | NOTHING);
-			filter_emit(code, BPF_ALU64_REG(BPF_AND, BPF_REG_0, BPF_REG_4));
-		}
+		filter_emit(code, BPF_ALU64_IMM(BPF_XOR, BPF_REG_0, test->span ? 0 : test->k));
+		if (test->span)
+			filter_emit(code, BPF_ALU64_IMM(BPF_SUB, BPF_REG_0, test->k));
+		return;
 	}
-	load(code, BPF_DW, BPF_REG_4, mask_at(code, test->size));
-	filter_emit(code, BPF_ALU64_REG(BPF_AND, BPF_REG_0, BPF_REG_4));
+	if (test->mask != 0xffffffff) {
+		filter_constant64(code, BPF_REG_4, htonl(test->mask) | NOTHING);
+		filter_emit(code, BPF_ALU64_REG(BPF_AND, BPF_REG_0, BPF_REG_4));
+	}
+	if (k > 0x7fffffff) { /* whose sign would be extended */
+		filter_emit(code, BPF_MOV32_IMM(BPF_REG_4, k));
+		filter_emit(code, BPF_ALU64_REG(BPF_XOR, BPF_REG_0, BPF_REG_4));
+	} else {
+		filter_emit(code, BPF_ALU64_IMM(BPF_XOR, BPF_REG_0, k));
+	}
 }
 
-void filter_field_valid(struct code *code, const struct test *test)
+/* Half a word, of which the verifier does not know that it is the same as the word's. */
+void filter_field_missing(struct code *code, const struct test *test)
 {
-	/* Half a word, of which the verifier does not know that it is the same as the word's. */
-	load(code, BPF_W, BPF_REG_0, mask_at(code, test->size) + (is_address6(test->size) ? 12 : 4));
+	if (is_address6(test->size)) { /* what is not there has no mask */
+		load(code, BPF_W, BPF_REG_0, code->field[test->size] + 28);
+		filter_emit(code, BPF_ALU32_IMM(BPF_XOR, BPF_REG_0, -1));
+	} else {
+		load(code, BPF_W, BPF_REG_0, code->field[test->size] + UPPER_HALF);
+	}
 }

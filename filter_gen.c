@@ -217,14 +217,16 @@ int filter_has_field(const struct compiler *c, enum field field)
 /* A field is k (of IPv4 addresses, under a mask), or from k to k + span. */
 int filter_field(struct compiler *c, enum field field, __u32 mask, __u32 k, __u32 span)
 {
-	int group = filter_masked(c, V_FIELD, 0, field, 0, BPF_JLE, k);
 	int valid = filter_masked(c, V_VALID, 0, field, 0, BPF_JNE, 0);
+	int group = filter_masked(c, V_FIELD, 0, field, 0, BPF_JLE, k);
 
 	c->tests[group].span = span;
 	c->tests[group].mask = mask;
 	c->tests[valid].to[0] = NO_MATCH;
 	c->tests[valid].exits[0] = (struct exits){ -1, -1 };
-	return filter_and(c, group, valid);
+	if (field == F_SOURCE6 || field == F_DESTINATION6)
+		return filter_and(c, group, valid);
+	return filter_and(c, valid, group);
 }
 
 /* A field of the frame is a, b or other. */

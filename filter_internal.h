@@ -73,8 +73,7 @@ struct exits {
 
 /*
  * In a long filter an address, a port or a protocol may be one test of a field that is on the stack from
- * the beginning: see filter_field.c. It holds, too, for a field that the frame ends before or within, if
- * what there is of it is right; V_VALID, behind it, then fails the filter.
+ * the beginning: see filter_field.c. V_VALID fails the filter if the frame ends before or within it.
  */
 enum field { F_SOURCE, F_DESTINATION, F_SOURCE6, F_DESTINATION6, F_SOURCE_PORT, F_DESTINATION_PORT,
 	     F_PROTOCOL, FIELDS, F_CHAIN = FIELDS };
