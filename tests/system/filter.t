@@ -32,6 +32,8 @@ chains "$work/most.pcap" tests/filter-chains.txt 'chains of headers'
 need python3
 tests/long-filters 60 >"$work/long.txt"
 compared "$work/most.pcap" "$work/long.txt" 'long filters'
+tests/cut-frames <"$work/most.pcap" >"$work/cut.pcap"
+compared "$work/cut.pcap" "$work/long.txt" 'long filters, frames cut to every length'
 tests/long-filters 20 chains >"$work/long-chains.txt"
 chains "$work/most.pcap" "$work/long-chains.txt" 'chains of headers in long filters'
 
