@@ -195,10 +195,31 @@ static __u32 as_loaded(const struct code *code, const struct test *test, int i, 
 	return test->size == 2 ? htons(k) : htonl(k);
 }
 
+/* The product of the differences is zero: one branch, where else each value costs the verifier one. */
+static void emit_product(struct code *code, const struct test *test, int i, const __u32 *k, int n)
+{
+	const int temporary[] = { BPF_REG_5, registers[!i] };
+
+	code->now.transport = code->now.value[!i] = -1;
+	for (int at = 0; at < n; at++) {
+		int reg = temporary[at > 0];
+
+		filter_emit(code, BPF_MOV32_REG(reg, registers[i]));
+		filter_emit(code, BPF_ALU32_IMM(BPF_XOR, reg, as_loaded(code, test, i, k[at])));
+		if (at)
+			filter_emit(code, BPF_ALU64_REG(BPF_MUL, BPF_REG_5, reg));
+	}
+	branch(code, test, BPF_JMP_IMM(BPF_JEQ, BPF_REG_5, 0, 0), 0);
+}
+
 static void emit_any_of(struct code *code, const struct test *test, int i)
 {
 	const __u32 k[] = { test->span >> 16, test->span & 0xffff, test->k };
 
+	if (code->c->is_mixed) {
+		emit_product(code, test, i, k + (k[0] == k[1]), 3 - (k[0] == k[1]));
+		return;
+	}
 	for (int n = k[0] == k[1]; n < 3; n++) {
 		__u32 constant = as_loaded(code, test, i, k[n]);
 		struct bpf_insn jump = BPF_JMP32_IMM(BPF_JEQ, registers[i], constant, 0);
