@@ -167,15 +167,15 @@ static int follow(const struct bpf_code *code, const struct bpf_insn *insns, siz
 				constants.known &= ~(1u << insn->dst_reg);
 		} else if (bpf_code_is_jump(insn)) {
 			outcome = decide(&constants, insn);
-			mark[i] = (mark[i] & TARGET) | LIVE | (outcome == 1) * ALWAYS;
-			if (!insn->off && outcome == 1) {
-				mark[i] &= is_always(insn) ? ~ALWAYS : ~LIVE; /* "goto +0" is meant */
-				continue;
-			}
-			if (!outcome) {
+			mark[i] &= ~ALWAYS;
+			if (is_always(insn) && !insn->off)
+				continue; /* it is meant: see remember() in decode.h */
+			if (!outcome || (outcome == 1 && !insn->off)) {
 				mark[i] &= ~LIVE;
 				continue;
 			}
+			if (outcome == 1)
+				mark[i] |= ALWAYS;
 			again |= insn->off < 0 && !(mark[i + 1 + insn->off] & TARGET);
 			mark[i + 1 + insn->off] |= TARGET;
 			reached = outcome != 1;
@@ -206,20 +206,17 @@ static size_t close_up(const struct bpf_code *code, struct bpf_insn *insns, size
 		if (!(mark[i] & LIVE))
 			continue;
 		if (mark[i] & SECOND_HALF) {
-			insns[n++] = insn;
-			continue;
-		}
-		if (bpf_code_is_jump(&insn)) {
+			/* as it is */
+		} else if (bpf_code_is_jump(&insn)) {
 			insn.off = kept[i + 1] - kept[i + 1 + insn.off];
-			insns[n++] = mark[i] & ALWAYS ? BPF_JMP_A(insn.off) : insn;
+			if (mark[i] & ALWAYS)
+				insn = BPF_JMP_A(insn.off);
 		} else if (is_load(&insn) && load_len(code, &insns[i], len - i, mark + i, &value) > 2) {
 			insn.src_reg = 0;
 			insn.imm = (__u32)value;
 			insns[i + 1].imm = value >> 32;
-			insns[n++] = insn;
-		} else {
-			insns[n++] = insn;
 		}
+		insns[n++] = insn;
 	}
 	return n;
 }

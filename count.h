@@ -54,9 +54,13 @@ INLINE void group(__u64 *word)
 }
 
 /*
- * The keys of arrays are numbers of 32 bits, but stand in a word of the stack: one that is written as a whole
- * is nothing that the verifier has to know of on the ways that lead there.
+ * An array's key is a number of 32 bits, here in a word of the stack: one that is written as a whole is nothing
+ * that the verifier has to know of on the ways that lead there.
  */
+INLINE __u64 array_key(__u32 number)
+{
+	return AT(number, 0, 4);
+}
 
 /* Does this CPU have a part of the cache and a row of counters, where nobody else writes? */
 INLINE int has_own(__u64 cpu)
@@ -68,7 +72,7 @@ INLINE int has_own(__u64 cpu)
 INLINE struct link_count *link_row(__u64 cpu)
 {
 	__u32 row = CONFIG(link) * (CONFIG(cpus) + 1) + (has_own(cpu) ? cpu : CONFIG(cpus));
-	__u64 index = AT(row, 0, 4);
+	__u64 index = array_key(row);
 
 	return map_lookup(&links, &index);
 }
@@ -241,7 +245,7 @@ INLINE void count(const __u64 *word, __u64 cpu, __u64 length)
 
 #pragma clang loop unroll(disable) /* verified as often, and a third of the code */
 	for (__u32 way = 0; way < WAYS && has_own(cpu); way++) {
-		index = AT(own ^ way, 0, 4);
+		index = array_key(own ^ way);
 		slot = map_lookup(&cache, &index);
 		if (!slot)
 			break;
@@ -253,7 +257,7 @@ INLINE void count(const __u64 *word, __u64 cpu, __u64 length)
 			replace(slot, word, length);
 		return;
 	}
-	index = AT(own, 0, 4);
+	index = array_key(own);
 	if (slot)
 		slot = map_lookup(&cache, &index);
 	count_missed(slot, word, cpu, length);

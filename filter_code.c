@@ -391,7 +391,7 @@ static void emit_beginning(struct code *code)
 /* Words of the stack, for what is needed; copies take what is left. */
 static void reserve(struct code *code)
 {
-	code->words = 0;
+	code->words = code->begun = 0;
 	if (code->pieces)
 		code->loaded = filter_words(code, 1);
 	if (code->c->is_long) {

@@ -16,8 +16,8 @@ struct state {
 	int transport;          /* offset of the IPv4 header whose length r5 includes, -1: none */
 	int chain;              /* of which header the chain was walked: offset * 2 + is-IPv6; -1: none */
 	__u32 length;           /* bytes that the frame has at least, by what is known of r2 */
-	int stale;              /* r2 must be made anew before it is used: see filter_renew_data() */
 	__u32 copied_length;    /* the same, by its length */
+	int stale;              /* r2 must be made anew before it is used: see filter_renew_data() */
 	__u32 transport_length; /* bytes that are behind r5 at least */
 };
 
@@ -43,6 +43,7 @@ struct code {
 	int copy[2];
 	int field[FIELDS];      /* 0: none */
 	int ones, zero;         /* a word with all bits set, and one with none: see filter_begin() */
+	int begun;              /* they have been stored */
 	int chain, early_chain; /* 0: none; see filter_chain.c */
 	int depth[ARITH_DEPTH]; /* values of arithmetic */
 };

@@ -17,6 +17,13 @@
 #define FIRST_IS_LOW (__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__)
 #define COPY_SIZE    64u /* at most, the bytes in front of it included */
 
+/* r4 as filter_begin() leaves it. */
+static void renew(struct code *code)
+{
+	filter_emit(code, filter_load(1, BPF_REG_4, BPF_REG_10, code->zero));
+	filter_from_data(code, BPF_REG_4);
+}
+
 /*
  * r0 = a zero of which the verifier does not know that it is one, and code->zero and code->ones accordingly.
  * Where the frame is in one piece, r4 = its first byte plus so much: what is learnt about r4 says nothing
@@ -24,6 +31,12 @@
  */
 void filter_begin(struct code *code)
 {
+	if (code->begun) {
+		filter_emit(code, filter_load(8, BPF_REG_0, BPF_REG_10, code->zero));
+		renew(code);
+		return;
+	}
+	code->begun = 1;
 	filter_emit(code, BPF_MOV64_IMM(BPF_REG_0, 0));
 	filter_emit(code, BPF_LDX_MEM(BPF_W, BPF_REG_5, BPF_REG_1, offsetof(struct packet, length)));
 	for (int half = 0; half < 2; half++) {
@@ -32,13 +45,11 @@ void filter_begin(struct code *code)
 		if (!half)
 			filter_emit(code, BPF_ALU64_IMM(BPF_LSH, BPF_REG_5, 32));
 	}
-	filter_emit(code, BPF_MOV64_REG(BPF_REG_4, BPF_REG_0));
-	filter_emit(code, BPF_ALU64_IMM(BPF_AND, BPF_REG_4, 0xff));
-	filter_from_data(code, BPF_REG_4);
 	filter_emit(code, BPF_MOV64_REG(BPF_REG_5, BPF_REG_0));
 	filter_emit(code, BPF_ALU64_IMM(BPF_XOR, BPF_REG_5, -1));
 	filter_store(code, BPF_REG_0, code->zero);
 	filter_store(code, BPF_REG_5, code->ones);
+	renew(code);
 }
 
 /* Jump unless the frame has end bytes, counted from r4. */
@@ -159,13 +170,6 @@ static void load_word(struct code *code, int copy, int reg, int i)
 
 	filter_emit(code, filter_load(8, reg, BPF_REG_4, i ? 8 * i - shift : 0));
 	shift_up(code, reg, i ? 0 : shift);
-}
-
-/* r4 as filter_begin() leaves it. */
-static void renew(struct code *code)
-{
-	filter_emit(code, filter_load(1, BPF_REG_4, BPF_REG_10, code->zero));
-	filter_from_data(code, BPF_REG_4);
 }
 
 /* r0 = what a copy has in its last word of a frame of so many bytes, eight or more; r4 as filter_begin()

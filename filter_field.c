@@ -189,7 +189,7 @@ static void make4(struct code *code, struct jumps *done)
 		return;
 	make_protocol(code, base + 9, done);
 	filter_fetch(code, base + 6, 2);
-	filter_jump_ahead(code, &first, BPF_JMP32_IMM(BPF_JSET, BPF_REG_0, htons(0x1fff), 2));
+	filter_jump_ahead(code, &first, BPF_JMP32_IMM(BPF_JSET, BPF_REG_0, htons(0x1fff), 0));
 	filter_fetch(code, base, 1);
 	filter_emit(code, BPF_ALU32_IMM(BPF_AND, BPF_REG_0, 0xf));
 	filter_emit(code, BPF_ALU32_IMM(BPF_LSH, BPF_REG_0, 2));

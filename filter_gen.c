@@ -207,7 +207,7 @@ int filter_relate(struct compiler *c, int left, int right, int op)
 	return last_test(c);
 }
 
-/* Is such a value a field, in a header where the first one is? */
+/* Is such a value a field: is this the header that fields are of? */
 int filter_has_field(const struct compiler *c, enum field field)
 {
 	return c->fields >> field & 1 && c->payload + c->network == c->field_header && !c->labels &&

@@ -29,7 +29,7 @@ INLINE int quick_count(__u64 *word, __u64 protocol, const __u16 *port, const voi
 		word[4] |= AT(port[0], 0, 2) | AT(port[1], 2, 2);
 	}
 	group(word);
-	index = AT((__u32)(slot_of(word) + (cpu << CONFIG(slot_bits))), 0, 4);
+	index = array_key(slot_of(word) + (cpu << CONFIG(slot_bits)));
 	slot = map_lookup(&cache, &index);
 	if (!slot || !same(slot, word))
 		return 0;

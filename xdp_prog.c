@@ -143,10 +143,12 @@ SECTION("xdp") static int xguard(struct xdp_md *ctx)
 		data = frame_data(ctx);
 		end = frame_end(ctx);
 	}
-	if (CONFIG(quick) && count_quickly(data, end, cpu, length))
-		return XDP_PASS;
-	cpu = this_cpu(); /* read anew: whether it has_own() is not known on every way that leads here */
-	remember();
+	if (CONFIG(quick)) {
+		if (count_quickly(data, end, cpu, length))
+			return XDP_PASS;
+		cpu = this_cpu(); /* read anew: whether it has_own() is not known on every way that leads here */
+		remember();
+	}
 	f.ctx = ctx;
 	f.data = frame_data(ctx);
 	f.end = frame_end(ctx);
