@@ -22,6 +22,7 @@
 #define GONE_MS      100  /* wait so long for the kernel's news of a link that is gone: moved? */
 #define RETRY_NS     10000000
 #define REMOVE_TRIES 100
+#define READER_MS    10000 /* a reader that is told of the end has heard of it by then */
 
 static __u64 now_ms(void)
 {
@@ -134,6 +135,23 @@ static void give_terminal_back(const struct guard *guard, int patience_ms)
 		terminal_give_back(guard->duties->terminal, GUARDIAN_TERMINAL, patience_ms);
 }
 
+/*
+ * The deputy's end of the reader, which is told that the links are clean and may be about to make the
+ * instance, or be killed while it does: what there is to remove is known once it has hung up.
+ */
+static void dismiss_reader(const struct guard *guard)
+{
+	const struct guardian_news news = { .event = LINKS_ARE_CLEAN };
+	struct pollfd reader = { .fd = GUARDIAN_NEWS }; /* POLLHUP */
+
+	if (!guard->n)
+		send(GUARDIAN_NEWS, &news, sizeof(news), MSG_DONTWAIT | MSG_NOSIGNAL);
+	close(GUARDIAN_REQUESTS);
+	if (!guard->n && guard->duties->instance[0])
+		poll(&reader, 1, READER_MS);
+	close(GUARDIAN_NEWS);
+}
+
 static void deputize(struct guard *guard);
 
 /* Nobody waits any more, nor is anybody there to read: go on trying alone. */
@@ -162,7 +180,6 @@ static void take_down(struct guard *guard) __attribute__((noreturn));
  */
 static void take_down(struct guard *guard)
 {
-	struct guardian_news news = { .event = LINKS_ARE_CLEAN };
 	int busy;
 
 	give_terminal_back(guard, 0);
@@ -172,12 +189,8 @@ static void take_down(struct guard *guard)
 	}
 	take_all_off(guard, 0);
 	give_terminal_back(guard, 1000);
-	if (!guard->deputy) { /* the reader lives, and holds the instance open until it knows */
-		if (!guard->n)
-			send(GUARDIAN_NEWS, &news, sizeof(news), MSG_DONTWAIT | MSG_NOSIGNAL);
-		close(GUARDIAN_REQUESTS);
-		close(GUARDIAN_NEWS);
-	}
+	if (!guard->deputy)
+		dismiss_reader(guard);
 	busy = remove_instance(guard, REMOVE_TRIES);
 	if (busy)
 		say("remove the tracing instance %s: %s", guard->duties->instance, strerror(busy));

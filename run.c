@@ -479,9 +479,7 @@ int run_detach(struct run *run, struct failure *failure)
 
 void run_close(struct run *run)
 {
-	if (run->guardian.pid > 0)
-		run->trace.instance[0] = '\0'; /* the guardian removes it: we may not any more */
-	trace_pipe_close(&run->trace);
+	trace_pipe_close(&run->trace); /* the guardian removes the instance where we may not any more */
 	guardian_end(&run->guardian);
 	for (size_t i = 0; i < run->nlinks; i++)
 		if (run->links[i].program >= 0)

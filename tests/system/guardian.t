@@ -5,7 +5,7 @@
 # moments (60); XGUARD_SEED=N: those of an earlier run.
 . tests/lib.sh
 need_root
-need clang python3 awk
+need clang python3 awk strace
 make_pair
 ulimit -c 0
 trap '' PIPE
@@ -62,9 +62,10 @@ hit() {
 	esac 2>/dev/null
 }
 
-# moment HOW TRACE PHASE MILLISECONDS OTHER: set $trouble to what was not as it should be.
+# moment HOW TRACE PHASE MILLISECONDS OTHER: set $trouble to what was not as it should be, $slow to how
+# long it took where that was too long.
 moment() {
-	how=$1 trace=$2 phase=$3 delay=0.$4 other=$5 trouble=
+	how=$1 trace=$2 phase=$3 delay=0.$4 other=$5 trouble= slow=
 	: >"$work/m.err"
 	exec 3>&-
 	if [ "$how" = hangup ]; then
@@ -105,7 +106,7 @@ moment() {
 	wait_for 5 has_no_program "$receiver" rx0 || trouble='the program is there'
 	wait_for 5 no_instance "$reader" || trouble="$trouble the instance is there"
 	took=$((($(now) - before) / 1000000))
-	[ "$took" -le 1000 ] || [ "$how" = all ] || trouble="$trouble it took $took ms"
+	[ "$took" -le 1000 ] || [ "$how" = all ] || slow="it took $took ms"
 	[ "$took" -le "$slowest" ] || [ "$how" = all ] || slowest=$took
 	for process in $guardian $deputy $reader; do
 		wait_for 2 ended "$process" || trouble="$trouble $process lives"
@@ -142,6 +143,12 @@ while read -r how trace phase delay other <&4; do
 	last=$how
 	moment "$how" "$trace" "$phase" "$delay" "$other"
 	count=$((count + 1))
+	if [ -n "$slow" ]; then # the machine itself may have stood still, but not twice
+		diag "$how -$trace, $delay s into its $phase, $other: $slow: once more"
+		once_more=$trouble
+		moment "$how" "$trace" "$phase" "$delay" "$other"
+		trouble=$once_more$trouble$slow
+	fi
 	[ -n "$trouble" ] || continue
 	bad=$((bad + 1))
 	diag "$how -$trace, $delay s into its $phase, $other: $trouble"
@@ -149,4 +156,26 @@ while read -r how trace phase delay other <&4; do
 done 4<"$work/moments"
 finish_kind
 diag "slowest: $slowest ms"
+
+# The reader comes to make the instance when the deputy, if there is one by then, is taking down.
+late() {
+	start late ip netns exec "$receiver" strace -f -o "$work/strace" -e "trace=mkdirat,$2" \
+		-e "inject=mkdirat,$2:delay_enter=1000000" "$XGUARD" -i rx0 -k
+	reader='' guardian='' deputy=$3
+	wait_for 5 has_family
+	kill -KILL "$guardian"
+	stop late 0
+	like "$work/late.err" "$4" "its guardian killed $1: says so"
+	ok 'and leaves no instance' wait_for 5 no_instance "$reader"
+}
+has_family() { # strace's child, what it forks, and that one's
+	reader=$(children_of "$pid")
+	reader=${reader%%[!0-9]*}
+	guardian=$(children_of "${reader:-0}")
+	guardian=${guardian%%[!0-9]*}
+	[ "$deputy" = none ] || deputy=$(children_of "${guardian:-0}")
+	[ -n "$guardian" ] && [ -n "$deputy" ]
+}
+late 'before there is a deputy' setsid none '^xguard: nothing detaches by itself any more'
+late 'before there is an instance' mkdirat '' '^xguard: its deputy has detached: start again'
 done_testing
