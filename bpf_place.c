@@ -136,6 +136,7 @@ static int place_callees(struct bpf_code *code, const struct code_function *func
 /* A call of the filter that the program makes. */
 struct call {
 	size_t at;
+	int stack;                 /* bytes of it that are in use there */
 	const struct code_function *function;
 };
 
@@ -155,7 +156,10 @@ static int is_access(const struct bpf_insn *insn)
 	       ((class == BPF_STX || class == BPF_ST) && insn->dst_reg == BPF_REG_10);
 }
 
-/* How many bytes of the stack instructions use; -1: that cannot be told. */
+/*
+ * How many bytes of the stack instructions use; -1: that cannot be told. An address that is made for the call
+ * behind it does not count: it is the packet's, and as much of that as the filter reads has been written.
+ */
 static int stack_of(const struct bpf_insn *insns, size_t len)
 {
 	int lowest = 0;
@@ -167,7 +171,8 @@ static int stack_of(const struct bpf_insn *insns, size_t len)
 		if (is_access(insn))
 			at = insn->off;
 		else if (i + 1 < len && is_address(insn))
-			at = insn[1].imm;
+			at = i + 2 < len && insn->dst_reg == BPF_REG_1 && is_call(insn + 2) ? 0 :
+				insn[1].imm;
 		else if ((BPF_CLASS(insn->code) == BPF_ALU64 || BPF_CLASS(insn->code) == BPF_ALU) &&
 			 BPF_SRC(insn->code) == BPF_X && insn->src_reg == BPF_REG_10)
 			return -1;
@@ -188,11 +193,28 @@ static void move_stack(struct bpf_insn *insns, size_t len, int bytes)
 	}
 }
 
+/*
+ * How much of the stack may hold something at a call: what is used ahead of it, where nothing leads back from
+ * behind, since what is used behind only is written there first. The deeper the filter's memory, the more the
+ * verifier has to copy for each of its branches.
+ */
+static int stack_at(const struct bpf_code *code, size_t call)
+{
+	const struct bpf_insn *insns = code->insns;
+	size_t len = code->functions[0].len;
+
+	for (size_t i = call; i < len; i++)
+		if (bpf_code_is_jump(&insns[i]) && i + 1 + insns[i].off <= call)
+			return stack_of(insns, len);
+	return stack_of(insns, call + 1);
+}
+
 /* All calls of the program, if they are of the filter, and it has room. Returns how many; 0: they stay. */
-static unsigned int filter_calls(const struct bpf_code *code, int stack, struct call calls[CALLS_MAX])
+static unsigned int filter_calls(const struct bpf_code *code, struct call calls[CALLS_MAX])
 {
 	size_t len = code->functions[0].len;
 	unsigned int n = 0;
+	int stack;
 
 	for (size_t i = 0; i < code->functions[0].len; i++) {
 		const struct code_function *function = code->functions;
@@ -203,17 +225,18 @@ static unsigned int filter_calls(const struct bpf_code *code, int stack, struct 
 			continue;
 		while (function->to != i + 1 + code->insns[i].imm)
 			function++;
-		if (!function->filter || n == CALLS_MAX ||
+		stack = stack_at(code, i);
+		if (!function->filter || n == CALLS_MAX || stack < 0 ||
 		    stack + stack_of(function->filter, function->len) > STACK_MAX)
 			return 0;
-		calls[n++] = (struct call){ i, function };
+		calls[n++] = (struct call){ i, stack, function };
 		len += function->len;
 	}
 	return len > INT16_MAX || len > code->room ? 0 : n;
 }
 
 /* Put the filter where a call of it stands: it ends with its only exit, which is left out. */
-static void put_in_place(struct bpf_code *code, const struct call *call, int stack)
+static void put_in_place(struct bpf_code *code, const struct call *call)
 {
 	struct bpf_insn *insns = code->insns;
 	size_t at = call->at, body = call->function->len - 1;
@@ -231,25 +254,24 @@ static void put_in_place(struct bpf_code *code, const struct call *call, int sta
 	}
 	memmove(insns + at + body, insns + at + 1, (len - at - 1) * sizeof(*insns));
 	memcpy(insns + at, call->function->filter, body * sizeof(*insns));
-	move_stack(insns + at, body, stack);
+	move_stack(insns + at, body, call->stack);
 	code->functions[0].len = len + body - 1;
 }
 
 /*
  * Put the filter where its calls stand: it takes r1, leaves its answer in r0, and changes no register of
- * which the program expects otherwise; its stack comes below the program's. Where a jump of the program would
+ * which the program expects otherwise; its stack comes below what the program has there. Where a jump of the program would
  * become too long the calls stay.
  */
 static void inline_filter(struct bpf_code *code)
 {
 	struct call calls[CALLS_MAX];
-	int stack = stack_of(code->insns, code->functions[0].len);
-	unsigned int n = stack < 0 ? 0 : filter_calls(code, stack, calls);
+	unsigned int n = filter_calls(code, calls);
 
 	if (!n)
 		return;
 	while (n)
-		put_in_place(code, &calls[--n], stack);
+		put_in_place(code, &calls[--n]);
 	code->len = code->functions[0].len;
 	code->nfunctions = 1;
 }

@@ -37,14 +37,14 @@ INLINE void group(__u64 *word)
 		if (!(CONFIG(by) & FIELD_DST_IP))
 			word[2] = word[3] = 0;
 	}
-	if (CONFIG(prefixed) && word[5] & PRESENT(FIELD_IPV6)) {
-		word[0] &= CONFIG(mask6[0]);
-		word[1] &= CONFIG(mask6[1]);
-		word[2] &= CONFIG(mask6[0]);
-		word[3] &= CONFIG(mask6[1]);
-	} else if (CONFIG(prefixed)) {
-		word[0] &= CONFIG(mask4);
-		word[2] &= CONFIG(mask4);
+	if (CONFIG(prefixed)) {
+		int ipv6 = !!(word[5] & PRESENT(FIELD_IPV6));
+		__u64 first = ipv6 ? CONFIG(mask6[0]) : CONFIG(mask4), second = ipv6 ? CONFIG(mask6[1]) : 0;
+
+		word[0] &= first;
+		word[1] &= second;
+		word[2] &= first;
+		word[3] &= second;
 	}
 	if (!(CONFIG(by) & FIELD_SRC_PORT))
 		word[4] &= ~AT(0xffff, 0, 2);
@@ -53,13 +53,21 @@ INLINE void group(__u64 *word)
 	word[5] &= CONFIG(mask);
 }
 
+/* What else than the packet has an address, and so stands in the stack: below it, written behind the filter. */
+struct memory {
+	struct flow_slot moved;
+	struct flow_count one;
+	__u64 index;           /* the key of an array */
+};
+
 /*
  * An array's key is a number of 32 bits, here in a word of the stack: one that is written as a whole is nothing
  * that the verifier has to know of on the ways that lead there.
  */
-INLINE __u64 array_key(__u32 number)
+INLINE const __u64 *array_key(struct memory *memory, __u32 number)
 {
-	return AT(number, 0, 4);
+	memory->index = AT(number, 0, 4);
+	return &memory->index;
 }
 
 /* Does this CPU have a part of the cache and a row of counters, where nobody else writes? */
@@ -69,12 +77,11 @@ INLINE int has_own(__u64 cpu)
 }
 
 /* This CPU's row of this link's counters, or the shared one. */
-INLINE struct link_count *link_row(__u64 cpu)
+INLINE struct link_count *link_row(struct memory *memory, __u64 cpu)
 {
 	__u32 row = CONFIG(link) * (CONFIG(cpus) + 1) + (has_own(cpu) ? cpu : CONFIG(cpus));
-	__u64 index = array_key(row);
 
-	return map_lookup(&links, &index);
+	return map_lookup(&links, array_key(memory, row));
 }
 
 /* Add to a counter that is this CPU's own (of a machine without atomic additions every one is). */
@@ -183,15 +190,17 @@ INLINE void replace(struct flow_slot *slot, const __u64 *word, __u64 length)
  * Move the slot's flow to the second level and give the slot to another one. The generation is odd
  * from before the move: so that nobody reads the same frames in both places. Returns as add_shared.
  */
-INLINE int evict(struct flow_slot *slot, const __u64 *word, __u64 cpu, __u64 length, int insert)
+INLINE int evict(struct memory *memory, struct flow_slot *slot, const __u64 *word, __u64 cpu, __u64 length,
+		 int insert)
 {
-	struct flow_slot moved = *slot;
+	struct flow_slot *moved = &memory->moved;
 	int err;
 
-	moved.key.generation = 0;
+	*moved = *slot;
+	moved->key.generation = 0;
 	slot->key.generation |= 1;
 	barrier();
-	err = add_shared(&moved.key, &moved.count, cpu, insert);
+	err = add_shared(&moved->key, &moved->count, cpu, insert);
 	barrier();
 	if (err)
 		slot->key.generation++;
@@ -206,10 +215,10 @@ INLINE int evict(struct flow_slot *slot, const __u64 *word, __u64 cpu, __u64 len
  * that come often. When the second level has no room, the slot stays as it is, with all its
  * history, and it is the frame that cannot be attributed.
  */
-INLINE void count_missed(struct flow_slot *slot, const __u64 *word, __u64 cpu, __u64 length)
+INLINE void count_missed(struct memory *memory, struct flow_slot *slot, const __u64 *word, __u64 cpu,
+			 __u64 length)
 {
-	struct link_count *row = link_row(cpu);
-	struct flow_count one = { 1, length };
+	struct link_count *row = link_row(memory, cpu);
 	int insert, err;
 	__u64 nth;
 
@@ -218,14 +227,15 @@ INLINE void count_missed(struct flow_slot *slot, const __u64 *word, __u64 cpu, _
 	nth = row->missed++;
 	insert = !row->full || nth % RETRY == 0;
 	if (slot && nth % EVICT == 0) {
-		err = evict(slot, word, cpu, length, insert);
+		err = evict(memory, slot, word, cpu, length, insert);
 		if (!err)
 			return;
 		if (err < 0)
 			row->full = 1;
 		insert &= err > 0;
 	}
-	err = add_shared((struct flow_key *)word, &one, cpu, insert);
+	memory->one = (struct flow_count){ 1, length };
+	err = add_shared((struct flow_key *)word, &memory->one, cpu, insert);
 	if (insert)
 		row->full = err < 0;
 	if (err)
@@ -237,16 +247,14 @@ INLINE void count_missed(struct flow_slot *slot, const __u64 *word, __u64 cpu, _
  * become empty again: behind an empty one there is nothing to find. (An empty slot is the same as
  * the key of a frame of which nothing is known: so what counts is whether it is in use.)
  */
-INLINE void count(const __u64 *word, __u64 cpu, __u64 length)
+INLINE void count(struct memory *memory, const __u64 *word, __u64 cpu, __u64 length)
 {
 	__u32 own = slot_of(word) + (cpu << CONFIG(slot_bits));
 	struct flow_slot *slot = 0;
-	__u64 index;
 
 #pragma clang loop unroll(disable) /* verified as often, and a third of the code */
 	for (__u32 way = 0; way < WAYS && has_own(cpu); way++) {
-		index = array_key(own ^ way);
-		slot = map_lookup(&cache, &index);
+		slot = map_lookup(&cache, array_key(memory, own ^ way));
 		if (!slot)
 			break;
 		if (slot->count.packets && !same(slot, word))
@@ -257,10 +265,9 @@ INLINE void count(const __u64 *word, __u64 cpu, __u64 length)
 			replace(slot, word, length);
 		return;
 	}
-	index = array_key(own);
 	if (slot)
-		slot = map_lookup(&cache, &index);
-	count_missed(slot, word, cpu, length);
+		slot = map_lookup(&cache, array_key(memory, own));
+	count_missed(memory, slot, word, cpu, length);
 }
 
 #endif

@@ -13,11 +13,10 @@
 #define QUICK_FIELDS (FIELD_ETH_TYPE | FIELD_SRC_IP | FIELD_DST_IP | FIELD_PROTOCOL | PORTS)
 
 /* From the ports on: returns 1 where the frame is counted. */
-INLINE int quick_count(__u64 *word, __u64 protocol, const __u16 *port, const void *end, __u64 cpu,
-		       __u64 length)
+INLINE int quick_count(struct memory *memory, __u64 *word, __u64 protocol, const __u16 *port,
+		       const void *end, __u64 cpu, __u64 length)
 {
 	struct flow_slot *slot;
-	__u64 index;
 
 	if (protocol != TCP && protocol != UDP)
 		return 0;
@@ -29,15 +28,15 @@ INLINE int quick_count(__u64 *word, __u64 protocol, const __u16 *port, const voi
 		word[4] |= AT(port[0], 0, 2) | AT(port[1], 2, 2);
 	}
 	group(word);
-	index = array_key(slot_of(word) + (cpu << CONFIG(slot_bits)));
-	slot = map_lookup(&cache, &index);
+	slot = map_lookup(&cache, array_key(memory, slot_of(word) + (cpu << CONFIG(slot_bits))));
 	if (!slot || !same(slot, word))
 		return 0;
 	hit(slot, length);
 	return 1;
 }
 
-INLINE int quick_ipv4(const struct ipv4 *ip, const void *end, __u64 cpu, __u64 length)
+INLINE int quick_ipv4(struct memory *memory, const struct ipv4 *ip, const void *end, __u64 cpu,
+		      __u64 length)
 {
 	__u64 word[6] = { 0 };
 
@@ -50,10 +49,11 @@ INLINE int quick_ipv4(const struct ipv4 *ip, const void *end, __u64 cpu, __u64 l
 	if (CONFIG(by) & FIELD_DST_IP)
 		word[2] = AT(ip->dst, 0, 4);
 	word[5] = AT(TYPE_IPV4, 0, 2) | PRESENT(QUICK_FIELDS);
-	return quick_count(word, ip->protocol, (void *)(ip + 1), end, cpu, length);
+	return quick_count(memory, word, ip->protocol, (void *)(ip + 1), end, cpu, length);
 }
 
-INLINE int quick_ipv6(const struct ipv6 *ip, const void *end, __u64 cpu, __u64 length)
+INLINE int quick_ipv6(struct memory *memory, const struct ipv6 *ip, const void *end, __u64 cpu,
+		      __u64 length)
 {
 	__u64 word[6] = { 0 };
 
@@ -68,20 +68,21 @@ INLINE int quick_ipv6(const struct ipv6 *ip, const void *end, __u64 cpu, __u64 l
 		word[3] = two_words(ip->dst[2], ip->dst[3]);
 	}
 	word[5] = AT(TYPE_IPV6, 0, 2) | PRESENT(QUICK_FIELDS | FIELD_IPV6);
-	return quick_count(word, ip->next, (void *)(ip + 1), end, cpu, length);
+	return quick_count(memory, word, ip->next, (void *)(ip + 1), end, cpu, length);
 }
 
 /* Returns 1 where the frame is counted; 0: nothing was done. */
-INLINE int count_quickly(const void *data, const void *end, __u64 cpu, __u64 length)
+INLINE int count_quickly(struct memory *memory, const void *data, const void *end, __u64 cpu,
+			 __u64 length)
 {
 	const struct ethernet *ethernet = data;
 
 	if ((void *)(ethernet + 1) > end || !has_own(cpu))
 		return 0;
 	if (ethernet->type == TYPE_IPV4)
-		return quick_ipv4((void *)(ethernet + 1), end, cpu, length);
+		return quick_ipv4(memory, (void *)(ethernet + 1), end, cpu, length);
 	if (ethernet->type == TYPE_IPV6)
-		return quick_ipv6((void *)(ethernet + 1), end, cpu, length);
+		return quick_ipv6(memory, (void *)(ethernet + 1), end, cpu, length);
 	return 0;
 }
 

@@ -104,9 +104,10 @@ INLINE int filter(struct packet *p, struct xdp_md *ctx, __u64 length)
 	return match(p);
 }
 
-INLINE void print(const struct flow_key *key, const __u64 *word, __u64 cpu, __u64 length)
+INLINE void print(struct memory *memory, const struct flow_key *key, const __u64 *word, __u64 cpu,
+		  __u64 length)
 {
-	struct link_count *row = link_row(cpu);
+	struct link_count *row = link_row(memory, cpu);
 	__u64 nth;
 
 	if (!row)
@@ -125,26 +126,23 @@ INLINE void print(const struct flow_key *key, const __u64 *word, __u64 cpu, __u6
 
 SECTION("xdp") static int xguard(struct xdp_md *ctx)
 {
-	__u64 cpu = this_cpu();
-	void *data = (void *)(long)ctx->data;
-	void *end = (void *)(long)ctx->data_end;
-	__u64 length = CONFIG(frags) ? buffer_length(ctx) : (__u64)(end - data);
-	struct packet p;
+	struct packet p;      /* the first, and so the uppermost on the stack: the filter's memory begins below */
+	struct memory memory;
 	__u64 *key = (__u64 *)&p.key;
 	struct frame f = { .key = key };
+	__u64 cpu, length;
 
+	length = CONFIG(frags) ? buffer_length(ctx) : (__u64)(frame_end(ctx) - frame_data(ctx));
 	if (CONFIG(filtered) == 1) {
 		if (!filter(&p, ctx, length))
 			return XDP_PASS;
 		/* Read back: registers that live on over call_match_pieces() would cost the others, too. */
 		ctx = *(struct xdp_md *volatile *)&p.ctx;
 		length = *(volatile __u32 *)&p.length;
-		cpu = this_cpu();
-		data = frame_data(ctx);
-		end = frame_end(ctx);
 	}
+	cpu = this_cpu();
 	if (CONFIG(quick)) {
-		if (count_quickly(data, end, cpu, length))
+		if (count_quickly(&memory, frame_data(ctx), frame_end(ctx), cpu, length))
 			return XDP_PASS;
 		cpu = this_cpu(); /* read anew: whether it has_own() is not known on every way that leads here */
 		remember();
@@ -166,8 +164,8 @@ SECTION("xdp") static int xguard(struct xdp_md *ctx)
 	}
 	group(key);
 	if (CONFIG(kernel_trace))
-		print(&p.key, key, cpu, length);
+		print(&memory, &p.key, key, cpu, length);
 	else
-		count(key, cpu, length);
+		count(&memory, key, cpu, length);
 	return XDP_PASS;
 }

@@ -224,6 +224,34 @@ static void test_stack(void)
 	is_code(&code, wanted, sizeof(wanted) / sizeof(wanted[0]), "the filter's stack below the program's");
 }
 
+/* What the program uses behind the call only, or hands over, is no reason to go deeper. */
+static void test_stack_ahead(void)
+{
+	const struct bpf_insn body[] = { BPF_STX_MEM(BPF_DW, BPF_REG_10, BPF_REG_1, -8), BPF_EXIT_INSN() };
+	struct bpf_insn insns[] = {
+		BPF_ST_MEM(BPF_W, BPF_REG_10, -12, 1), BPF_MOV64_REG(BPF_REG_1, BPF_REG_10),
+		BPF_ALU64_IMM(BPF_ADD, BPF_REG_1, -80), BPF_CALL_REL(4),
+		BPF_ST_MEM(BPF_DW, BPF_REG_10, -80, 0), BPF_JMP_IMM(BPF_JEQ, BPF_REG_0, 7, 1), BPF_EXIT_INSN(),
+		BPF_EXIT_INSN(), body[0], body[1],
+	};
+	struct bpf_insn again[sizeof(insns) / sizeof(insns[0])];
+	struct bpf_code code = {
+		.insns = insns, .len = 10, .room = 10, .nfunctions = 2,
+		.functions = { { .len = 8 }, { .len = 2, .to = 8, .filter = body } },
+	};
+
+	memcpy(again, insns, sizeof(insns));
+	inline_filter(&code);
+	is_number(insns[3].off, -24, "the filter's stack begins where the program's is free at the call");
+	again[5].off = -6; /* from behind the call to ahead of it */
+	code.insns = again;
+	code.len = 10;
+	code.nfunctions = 2;
+	code.functions[0].len = 8;
+	inline_filter(&code);
+	is_number(again[3].off, -88, "where the program comes there again, below all of it");
+}
+
 /* A global function has a symbol of its own; a static one is told by its section and the call. */
 static void test_static_callee(void)
 {
@@ -544,6 +572,7 @@ int main(void)
 	test_inline();
 	test_inline_both();
 	test_stack();
+	test_stack_ahead();
 	test_replace();
 	test_static_callee();
 	test_constants();
