@@ -312,6 +312,7 @@ static void emit_test(struct code *code, int number)
 	if (code->c->is_mixed && code->states[number].reached > 1)
 		code->now.value[0] = code->now.value[1] = code->now.transport = -1;
 	code->start[number] = code->len;
+	code->need = test->need;
 	if (test->kind == V_ARITH) {
 		emit_relation(code, test);
 		return;
@@ -414,6 +415,7 @@ static size_t write(struct code *code, int head)
 
 	memset(code->states, 0, code->c->ntests * sizeof(*code->states));
 	code->len = code->size = code->at = 0;
+	code->need = 0;
 	code->used[0] = code->used[1] = 0;
 	if (code->pieces || reads_frame(code))
 		emit_beginning(code);

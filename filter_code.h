@@ -33,6 +33,7 @@ struct code {
 	int *start;             /* of each test: its first instruction */
 	struct state *states;   /* of each test, at its beginning */
 	struct state now;
+	__u32 need;             /* bytes without which a frame will not match any more */
 	int *order, norder, at; /* tests to emit, the next one of them */
 	int used[2];            /* there are ways to MATCH, to NO_MATCH */
 	__u32 copied[2];        /* bytes of the frame that two copies have: see filter_copy.c */
@@ -67,6 +68,7 @@ void filter_append(struct code *code, struct bpf_insn insn); /* registers as the
 void filter_jump(struct code *code, struct bpf_insn insn, int to);
 void filter_from_data(struct code *code, int reg);
 void filter_renew_data(struct code *code);
+__u32 filter_needed(const struct code *code, __u32 end);
 void filter_load_frame(struct code *code, int reg, __u32 offset, int size);
 void filter_load_transport(struct code *code, int reg, __u32 base, __u32 offset, int size);
 void filter_constant64(struct code *code, int reg, __u64 value);

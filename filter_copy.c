@@ -278,9 +278,9 @@ int filter_load_copy(struct code *code, int reg, __u32 offset, int size)
 	if (copy < 0 || code->copied[copy] < offset + size)
 		return 0;
 	if (code->now.copied_length < offset + size) {
+		code->now.copied_length = filter_needed(code, offset + size);
 		filter_emit(code, BPF_LDX_MEM(BPF_W, reg, BPF_REG_1, offsetof(struct packet, length)));
-		filter_jump(code, BPF_JMP32_IMM(BPF_JLT, reg, offset + size, 0), NO_MATCH);
-		code->now.copied_length = offset + size;
+		filter_jump(code, BPF_JMP32_IMM(BPF_JLT, reg, code->now.copied_length, 0), NO_MATCH);
 	}
 	filter_emit(code, filter_load(size, reg, BPF_REG_10, code->copy[copy] + shift_of(code, copy) + offset));
 	return 1;

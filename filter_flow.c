@@ -238,6 +238,64 @@ static void arrive(struct flow *flow, const __u32 *facts, int to)
 	}
 }
 
+/* How much of the frame an arithmetic expression looks at, whatever the values that it computes with. */
+static __u32 need_of_arith(const struct compiler *c, int node)
+{
+	const struct arith *arith = &c->ariths[node];
+	__u32 left = 0, right = 0;
+
+	if (arith->kind == A_NUMBER || arith->kind == A_PACKET)
+		return 0;
+	if (arith->kind == A_LOAD && c->ariths[arith->left].kind == A_NUMBER)
+		left = c->ariths[arith->left].number <= FIXED_OFFSET_MAX ?
+			arith->base + c->ariths[arith->left].number + arith->size : 0;
+	else
+		left = need_of_arith(c, arith->left);
+	if (arith->kind == A_BINARY)
+		right = need_of_arith(c, arith->right);
+	return left > right ? left : right;
+}
+
+static __u32 need_of_test(const struct compiler *c, const struct test *test)
+{
+	__u32 left, right;
+
+	switch (test->kind) {
+	case V_FRAME:
+		return test->offset + test->size;
+	case V_TRANSPORT: /* of a header without a length */
+		return test->base + test->offset + test->size;
+	case V_ARITH:
+		left = need_of_arith(c, test->left);
+		right = need_of_arith(c, test->right);
+		return left > right ? left : right;
+	default:
+		return 0;
+	}
+}
+
+/* From the last test to the first. A frame that is shorter need not be asked any more: so one check does for many. */
+static void find_needs(struct flow *flow, int n)
+{
+	struct test *tests = flow->c->tests;
+
+	while (n--) {
+		struct test *test = &tests[flow->order[n]];
+		__u32 least = ~0u;
+
+		test->need = need_of_test(flow->c, test);
+		for (int outcome = 0; outcome < 2; outcome++) {
+			int to = test->to[outcome];
+			__u32 need = to == NO_MATCH ? ~0u : to == MATCH ? 0 : tests[to].need;
+
+			if (least > need)
+				least = need;
+		}
+		if (test->need < least && least < ~0u)
+			test->need = least;
+	}
+}
+
 /*
  * Put the tests that can be reached from head into topological order (in *order, malloced and
  * owned by c), with the exits of each leading past what is known. Returns their number; *head may
@@ -285,6 +343,7 @@ int filter_order(struct compiler *c, int *head, int **order)
 	free(c->work[0]);
 	free(c->work[1]);
 	c->work[0] = c->work[1] = NULL;
+	find_needs(flow, n);
 	*order = flow->order;
 	return n;
 }

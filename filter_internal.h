@@ -96,6 +96,7 @@ struct test {
 	                    * c->addresses */
 	int left, right;   /* V_ARITH: the operands. V_ALWAYS: left is the outcome */
 	int to[2];         /* next test when it fails, when it holds; or MATCH, NO_MATCH */
+	__u32 need;        /* bytes of the frame that every way from here to a match looks at */
 	struct exits exits[2]; /* of the group that begins here: where it fails, where it holds */
 };
 #define MATCH    (-2)

@@ -186,6 +186,12 @@ void filter_renew_data(struct code *code)
 	code->now.length = 0;
 }
 
+/* Where a frame must have end bytes: how many it may as well be asked for, since it matches with no less. */
+__u32 filter_needed(const struct code *code, __u32 end)
+{
+	return end > code->need ? end : code->need;
+}
+
 /* size bytes at a fixed offset of the frame, as they are, into reg. */
 void filter_load_frame(struct code *code, int reg, __u32 offset, int size)
 {
@@ -197,8 +203,8 @@ void filter_load_frame(struct code *code, int reg, __u32 offset, int size)
 	}
 	filter_renew_data(code);
 	if (code->now.length < offset + size) {
-		check_end(code, reg, BPF_REG_2, offset + size);
-		code->now.length = offset + size;
+		code->now.length = filter_needed(code, offset + size);
+		check_end(code, reg, BPF_REG_2, code->now.length);
 	}
 	filter_emit(code, filter_load(size, reg, BPF_REG_2, offset));
 }

@@ -519,6 +519,29 @@ static void test_code(void)
 	ok(m.steps <= 12, "an ARP frame is done with soon: %u instructions", m.steps);
 }
 
+/* How often a filter asks where the frame ends. */
+static int checks(const char *expression)
+{
+	struct filter filter;
+	int n = 0;
+
+	if (filter_compile(&filter, expression, 0, LINK_ETHERNET, 0))
+		return -1;
+	for (size_t i = 0; i < filter.len; i++)
+		n += filter.insns[i].code == (BPF_JMP | BPF_JGT | BPF_X) && filter.insns[i].src_reg == BPF_REG_3;
+	filter_free(&filter);
+	return n;
+}
+
+/* What every way to a match looks at is asked for at once, and no more than that. */
+static void test_needs(void)
+{
+	is_number(checks("ether[1] = 1 and ether[5] = 2 and ether[9] = 3"), 1, "all of them: one check");
+	is_number(checks("ether[1] = 1 or ether[5] = 2 or ether[9] = 3"), 3, "any of them: one for each");
+	is_number(checks("ip and (ip[8] = 1 or ip[9] + ip[10] = 2)"), 2, "all have the type and the first byte");
+	is_number(checks("not (ip and ip[8] = 1)"), 2, "a frame that is not IP matches without the byte");
+}
+
 /* n copies of a filter with a number in it, joined. */
 static char *repeat(const char *format, const char *joint, int n)
 {
@@ -583,6 +606,7 @@ int main(void)
 	test_decoded_protocol();
 	test_links();
 	test_code();
+	test_needs();
 	test_long();
 	return done();
 }
