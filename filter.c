@@ -30,8 +30,9 @@ static void set_link(struct compiler *c, unsigned int link_type)
 #define MIXED 8
 
 /* Each "vlan" shifts all that stands behind it, so that there are values of one header, of the next, and so
- * on. Fields are of the header with the most of them, if that is one of the first. */
+ * on. Fields are of the header with the most of them, if that is one of the first, and has more than a few. */
 #define VLANS_MAX 4
+#define FEW       8
 
 static void choose_fields(struct compiler *c)
 {
@@ -56,7 +57,7 @@ static void choose_fields(struct compiler *c)
 		c->fields = ~0u;
 	if (c->link == L_ETHERNET)
 		c->field_header += 4 * best;
-	if (c->link == L_UNKNOWN)
+	if (c->link == L_UNKNOWN || values[best] < FEW)
 		c->fields = 0;
 }
 

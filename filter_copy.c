@@ -16,6 +16,7 @@
 
 #define FIRST_IS_LOW (__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__)
 #define COPY_SIZE    64u /* at most, the bytes in front of it included */
+#define WORTHWHILE   24  /* tests of what a copy has; where the frame is in pieces one will do */
 
 /* r4 as filter_begin() leaves it. */
 static void renew(struct code *code)
@@ -139,6 +140,8 @@ static void fill(struct code *code, int copy)
 /* How much of each copy the tests want, if there is room for it. */
 static void reserve(struct code *code)
 {
+	int wanted[2] = { 0, 0 };
+
 	for (int i = 0; i < code->norder; i++) {
 		const struct test *test = &code->c->tests[code->order[i]];
 		int size = filter_loaded(test->size);
@@ -147,8 +150,12 @@ static void reserve(struct code *code)
 
 		if (copy >= 0 && code->copied[copy] < end)
 			code->copied[copy] = end;
+		if (copy >= 0)
+			wanted[copy]++;
 	}
 	for (int copy = 0; copy < 2; copy++) {
+		if (!code->pieces && wanted[copy] < WORTHWHILE)
+			code->copied[copy] = 0;
 		if (code->words + words_of(code, copy) > FILTER_WORDS)
 			code->copied[copy] = 0;
 		if (code->copied[copy])
