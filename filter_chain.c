@@ -22,6 +22,7 @@
 #include "packet.h"
 
 #define HEADERS_MAX 8
+#define OFFSETS 0x3fff /* has more bits than 40 + HEADERS_MAX * 256 * 8 needs */
 #define TOO_FAR 8
 #define MASK    16
 
@@ -117,6 +118,15 @@ static void begin(struct code *code, __u32 base, int six)
 	filter_from_data(code, BPF_REG_5);
 }
 
+/* Of a header it does not matter how far it may be, or the verifier would go on once for each way that led there. */
+static void forget(struct code *code)
+{
+	if (!code->pieces)
+		filter_emit(code, BPF_ALU64_REG(BPF_SUB, BPF_REG_5, BPF_REG_2));
+	filter_emit(code, BPF_ALU64_IMM(BPF_AND, BPF_REG_5, OFFSETS));
+	filter_from_data(code, BPF_REG_5);
+}
+
 /* Walk, and leave the values. Each is stored for all that might be missing behind it, too. */
 static void walk(struct code *code, int chain, __u32 base, int six)
 {
@@ -132,6 +142,7 @@ static void walk(struct code *code, int chain, __u32 base, int six)
 			skip_extension(code, base, &too_far, &skipped);
 		skip_ah(code, base, &too_far, &done);
 		filter_land(code, &skipped);
+		forget(code);
 	}
 	filter_land(code, &done);
 	set_too_far(code, chain, NO);

@@ -94,6 +94,7 @@ void filter_land(struct code *code, struct jumps *jumps);
 void filter_copy(struct code *code);
 int filter_load_copy(struct code *code, int reg, __u32 offset, int size);
 void filter_begin(struct code *code);
+void filter_renew(struct code *code);
 void filter_unless(struct code *code, __u32 end, struct jumps *to);
 void filter_rewrite(struct code *code, int from, int words);
 void filter_remember(struct code *code);

@@ -18,8 +18,7 @@
 #define COPY_SIZE    64u /* at most, the bytes in front of it included */
 #define WORTHWHILE   24  /* tests of what a copy has; where the frame is in pieces one will do */
 
-/* r4 as filter_begin() leaves it. */
-static void renew(struct code *code)
+void filter_renew(struct code *code)
 {
 	filter_emit(code, filter_load(1, BPF_REG_4, BPF_REG_10, code->zero));
 	filter_from_data(code, BPF_REG_4);
@@ -34,7 +33,7 @@ void filter_begin(struct code *code)
 {
 	if (code->begun) {
 		filter_emit(code, filter_load(8, BPF_REG_0, BPF_REG_10, code->zero));
-		renew(code);
+		filter_renew(code);
 		return;
 	}
 	code->begun = 1;
@@ -50,7 +49,7 @@ void filter_begin(struct code *code)
 	filter_emit(code, BPF_ALU64_IMM(BPF_XOR, BPF_REG_5, -1));
 	filter_store(code, BPF_REG_0, code->zero);
 	filter_store(code, BPF_REG_5, code->ones);
-	renew(code);
+	filter_renew(code);
 }
 
 /* Jump unless the frame has end bytes, counted from r4. */
@@ -198,7 +197,7 @@ static void last_word(struct code *code, int copy, struct jumps *few)
 	filter_emit(code, BPF_ALU64_IMM(BPF_AND, BPF_REG_0, 63));
 	filter_emit(code, BPF_ALU64_REG(FIRST_IS_LOW ? BPF_RSH : BPF_LSH, BPF_REG_5, BPF_REG_0));
 	filter_emit(code, BPF_MOV64_REG(BPF_REG_0, BPF_REG_5));
-	renew(code);
+	filter_renew(code);
 }
 
 /* A frame that ends within a copy: words as long as they are whole, then the last one for all that is left,
@@ -217,6 +216,7 @@ static void move_short(struct code *code, int copy, struct jumps *few, struct ju
 		filter_emit(code, BPF_MOV64_REG(BPF_REG_5, BPF_REG_0));
 		filter_land(code, &whole);
 		filter_store(code, BPF_REG_5, code->copy[copy] + 8 * i);
+		filter_renew(code);
 	}
 	filter_jump_ahead(code, done, BPF_JMP_A(0));
 }
@@ -224,7 +224,7 @@ static void move_short(struct code *code, int copy, struct jumps *few, struct ju
 /* A frame of less than eight bytes. */
 static void move_bytes(struct code *code, int copy, struct jumps *done)
 {
-	renew(code);
+	filter_renew(code);
 	for (int byte = 0; byte < 7; byte++) {
 		filter_unless(code, byte + 1, done);
 		filter_emit(code, filter_load(1, BPF_REG_0, BPF_REG_4, byte));

@@ -131,6 +131,7 @@ static void make_address6(struct code *code, int field, __u32 offset)
 	filter_land(code, &end);
 	filter_rewrite(code, to, 4);
 	filter_land(code, &done);
+	filter_renew(code);
 }
 
 /* 32 bits at offset. */
@@ -145,6 +146,7 @@ static void make_address(struct code *code, int field, __u32 offset)
 	filter_fetch(code, offset, 4);
 	set(code, field);
 	filter_land(code, &is_short);
+	filter_renew(code);
 }
 
 /* Ports, at an offset from r4. */
