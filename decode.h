@@ -127,7 +127,7 @@ INLINE __u32 forget(__u32 number, const void *bytes)
  */
 INLINE void remember(void)
 {
-	asm volatile("goto +0\ngoto +0");
+	asm volatile("goto +0");
 }
 
 INLINE void decode_protocol(struct frame *f, __u8 protocol)

@@ -74,12 +74,11 @@ void filter_store(struct code *code, int reg, int at)
 }
 
 /*
- * Do nothing, twice. Where a jump leads to, the verifier remembers what it knows, and goes on only with
+ * Do nothing. Where a jump leads to, the verifier remembers what it knows, and goes on only with
  * what it has not seen there; but not unless it has seen eight instructions and two jumps since the last time.
  */
 void filter_remember(struct code *code)
 {
-	filter_emit(code, BPF_JMP_A(0));
 	filter_emit(code, BPF_JMP_A(0));
 }
 
