@@ -31,7 +31,7 @@ static const struct map_kind {
 		     BPF_F_MMAPABLE }, offsetof(struct bpf_maps, links) },
 };
 
-int refuse(struct bpf_code *code, const char *why, ...)
+int bpf_code_refuse(struct bpf_code *code, const char *why, ...)
 {
 	char reason[512];
 	va_list args;
@@ -70,7 +70,7 @@ static int check_maps(struct bpf_code *code)
 			continue;
 		if (is.type != kind->is.type || is.key_size != kind->is.key_size ||
 		    is.value_size != kind->is.value_size || is.flags != kind->is.flags)
-			return refuse(code, "map `%s`: type %u, key %u, value %u, flags 0x%x where "
+			return bpf_code_refuse(code, "map `%s`: type %u, key %u, value %u, flags 0x%x where "
 				      "type %u, key %u, value %u, flags 0x%x are wanted", kind->name,
 				      is.type, is.key_size, is.value_size, is.flags, kind->is.type,
 				      kind->is.key_size, kind->is.value_size, kind->is.flags);
@@ -88,17 +88,17 @@ int bpf_code_open(struct bpf_code *code, const struct bpf_program *program,
 	code->maps = maps;
 	code->failure = failure;
 	if (bpf_elf_open(&code->elf, program->object, program->size, program->name, failure))
-		return refuse(code, "%s", strdupa(failure->reason));
+		return bpf_code_refuse(code, "%s", strdupa(failure->reason));
 	code->entry_section = bpf_elf_find(&code->elf, PROGRAM_SECTION, &code->entry);
 	if (!code->entry.size || !(code->entry.flags & SHF_EXECINSTR))
-		return refuse(code, "no program in a section `" PROGRAM_SECTION "`");
+		return bpf_code_refuse(code, "no program in a section `" PROGRAM_SECTION "`");
 	code->text_section = bpf_elf_find(&code->elf, ".text", &code->text);
 	if (code->text.size && !(code->text.flags & SHF_EXECINSTR))
-		return refuse(code, "section `.text` is no code");
+		return bpf_code_refuse(code, "section `.text` is no code");
 	code->map_defs_section = bpf_elf_find(&code->elf, "maps", &code->map_defs);
 	bpf_elf_find(&code->elf, "license", &license);
 	if (!license.data || !license.size || license.data[license.size - 1])
-		return refuse(code, "no license in a section `license`");
+		return bpf_code_refuse(code, "no license in a section `license`");
 	code->license = (const char *)license.data;
 	code->entry_len = code->entry.size / sizeof(struct bpf_insn);
 	code->flat_len = code->entry_len + code->text.size / sizeof(struct bpf_insn);
@@ -139,13 +139,13 @@ static long find_config(struct bpf_code *code)
 	if (!section || !is_rodata(&rodata) ||
 	    !bpf_elf_find_symbol(&code->elf, section, STT_OBJECT, "config", 0, &symbol) ||
 	    symbol.size < sizeof(version))
-		return refuse(code, "no `config` in a section `.rodata`");
+		return bpf_code_refuse(code, "no `config` in a section `.rodata`");
 	memcpy(&version, rodata.data + symbol.value, sizeof(version));
 	if (version != XGUARD_ABI)
-		return refuse(code, "built from another version's xdp_prog.c (0x%x, this one's is "
+		return bpf_code_refuse(code, "built from another version's xdp_prog.c (0x%x, this one's is "
 			      "0x%x)", version, XGUARD_ABI);
 	if (symbol.size != sizeof(struct config))
-		return refuse(code, "`config` has %llu bytes where %zu are wanted",
+		return bpf_code_refuse(code, "`config` has %llu bytes where %zu are wanted",
 			      (unsigned long long)symbol.size, sizeof(struct config));
 	return rodata_offset(code, section) + symbol.value;
 }
@@ -200,20 +200,20 @@ static int relocate_load(struct bpf_code *code, struct bpf_insn *insn,
 
 	bpf_elf_section(&code->elf, symbol->section, &section);
 	if (offset >= section.size)
-		return refuse(code, "the code refers to 0x%llx in section %u (%llu bytes)",
+		return bpf_code_refuse(code, "the code refers to 0x%llx in section %u (%llu bytes)",
 			      (unsigned long long)offset, symbol->section,
 			      (unsigned long long)section.size);
 	if (symbol->section == code->map_defs_section) {
 		fd = map_at(code, offset);
 		if (fd < 0)
-			return refuse(code, "the code refers to a map that xguard does not have");
+			return bpf_code_refuse(code, "the code refers to a map that xguard does not have");
 		insn[0].src_reg = BPF_PSEUDO_MAP_FD;
 		insn[0].imm = fd;
 		insn[1].imm = 0;
 		return 0;
 	}
 	if (!is_rodata(&section))
-		return refuse(code, "the code refers to section %u, which holds neither maps nor "
+		return bpf_code_refuse(code, "the code refers to section %u, which holds neither maps nor "
 			      "constants", symbol->section);
 	insn[0].src_reg = BPF_PSEUDO_MAP_VALUE;
 	insn[0].imm = constants_fd;
@@ -228,10 +228,10 @@ static int relocate_call(struct bpf_code *code, size_t at, const struct bpf_elf_
 	__s64 target = (__s64)(symbol->value / sizeof(*insn)) + insn->imm + 1;
 
 	if (!code->text_section || symbol->section != code->text_section)
-		return refuse(code, "the code calls into section %u, which is not `.text`",
+		return bpf_code_refuse(code, "the code calls into section %u, which is not `.text`",
 			      symbol->section);
 	if (target < 0 || target >= (__s64)(code->flat_len - code->entry_len))
-		return refuse(code, "the code calls instruction %lld of `.text`, which has %zu",
+		return bpf_code_refuse(code, "the code calls instruction %lld of `.text`, which has %zu",
 			      (long long)target, code->flat_len - code->entry_len);
 	insn->imm = (__s64)code->entry_len + target - ((__s64)at + 1);
 	return 0;
@@ -246,14 +246,14 @@ static int relocate(struct bpf_code *code, size_t base, size_t len,
 
 	bpf_elf_symbol(&code->elf, relocation->symbol, &symbol);
 	if (!symbol.section)
-		return refuse(code, "symbol %u of the code is not defined", relocation->symbol);
+		return bpf_code_refuse(code, "symbol %u of the code is not defined", relocation->symbol);
 	if (relocation->type == BPF_RELOC_LOAD && insn->code == (BPF_LD | BPF_DW | BPF_IMM) &&
 	    at + 1 < base + len)
 		return relocate_load(code, insn, &symbol, constants_fd);
 	if (relocation->type == BPF_RELOC_CALL && insn->code == (BPF_JMP | BPF_CALL) &&
 	    insn->src_reg == BPF_PSEUDO_CALL)
 		return relocate_call(code, at, &symbol);
-	return refuse(code, "relocation of type %u for an instruction of code 0x%02x",
+	return bpf_code_refuse(code, "relocation of type %u for an instruction of code 0x%02x",
 		      relocation->type, insn->code);
 }
 

@@ -68,7 +68,7 @@ int bpf_code_is_jump(const struct bpf_insn *insn);
 int bpf_code_place(struct bpf_code *code);
 
 /* The object is not what xguard can load: say why. Returns a negative value. */
-int refuse(struct bpf_code *code, const char *why, ...)
+int bpf_code_refuse(struct bpf_code *code, const char *why, ...)
 	__attribute__((format(printf, 2, 3)));
 
 void bpf_code_release(struct bpf_code *code);

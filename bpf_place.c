@@ -49,7 +49,7 @@ static int name_callees(struct bpf_code *code, const struct code_function *funct
 		if (!is_call(insn))
 			continue;
 		if (target < 0 || target >= (__s64)code->flat_len)
-			return refuse(code, "a call leaves the code");
+			return bpf_code_refuse(code, "a call leaves the code");
 		insn->imm = target;
 	}
 	return 0;
@@ -93,21 +93,21 @@ static long place(struct bpf_code *code, size_t from)
 	if (!bpf_elf_find_symbol(&code->elf, in_text ? code->text_section : code->entry_section,
 				 STT_FUNC, NULL, value, &symbol) ||
 	    !symbol.size || symbol.size % sizeof(struct bpf_insn))
-		return refuse(code, "no function begins at instruction %llu of `%s`",
+		return bpf_code_refuse(code, "no function begins at instruction %llu of `%s`",
 			      (unsigned long long)value / sizeof(struct bpf_insn),
 			      in_text ? ".text" : PROGRAM_SECTION);
 	if (code->nfunctions == CODE_FUNCTIONS_MAX)
-		return refuse(code, "more than %u functions", CODE_FUNCTIONS_MAX);
+		return bpf_code_refuse(code, "more than %u functions", CODE_FUNCTIONS_MAX);
 	*function = (struct code_function){ .from = from, .to = code->len };
 	function->size = function->len = symbol.size / sizeof(struct bpf_insn);
 	for (unsigned int i = 0; i < code->nfunctions; i++)
 		if (from < code->functions[i].from + code->functions[i].size &&
 		    code->functions[i].from < from + function->size)
-			return refuse(code, "functions that overlap");
+			return bpf_code_refuse(code, "functions that overlap");
 	if (in_text)
 		replace(code, symbol.name, function);
 	if (function->len > code->room - code->len)
-		return refuse(code, "functions that overlap");
+		return bpf_code_refuse(code, "functions that overlap");
 	err = copy(code, function);
 	if (err)
 		return err;
