@@ -260,8 +260,8 @@ static void put_in_place(struct bpf_code *code, const struct call *call)
 
 /*
  * Put the filter where its calls stand: it takes r1, leaves its answer in r0, and changes no register of
- * which the program expects otherwise; its stack comes below what the program has there. Where a jump of the program would
- * become too long the calls stay.
+ * which the program expects otherwise; its stack comes below what the program has there. Where a jump of
+ * the program would become too long the calls stay.
  */
 static void inline_filter(struct bpf_code *code)
 {

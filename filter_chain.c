@@ -118,7 +118,7 @@ static void begin(struct code *code, __u32 base, int six)
 	filter_from_data(code, BPF_REG_5);
 }
 
-/* Of a header it does not matter how far it may be, or the verifier would go on once for each way that led there. */
+/* The verifier forgets how far a header may be, or it would go on once for each way that led there. */
 static void forget(struct code *code)
 {
 	if (!code->pieces)

@@ -274,7 +274,7 @@ static __u32 need_of_test(const struct compiler *c, const struct test *test)
 	}
 }
 
-/* From the last test to the first. A frame that is shorter need not be asked any more: so one check does for many. */
+/* From the last test to the first. A frame that has less will not match: so one check does for many. */
 static void find_needs(struct flow *flow, int n)
 {
 	struct test *tests = flow->c->tests;

@@ -126,7 +126,7 @@ INLINE void print(struct memory *memory, const struct flow_key *key, const __u64
 
 SECTION("xdp") static int xguard(struct xdp_md *ctx)
 {
-	struct packet p;      /* the first, and so the uppermost on the stack: the filter's memory begins below */
+	struct packet p; /* the first, and so uppermost on the stack: the filter's memory begins below it */
 	struct memory memory;
 	__u64 *key = (__u64 *)&p.key;
 	struct frame f = { .key = key };
