@@ -202,7 +202,8 @@ static int no_reply(struct guardian *guardian, const struct guardian_request *re
 		hang_up(guardian); /* the reply is not to be mistaken for another one's */
 		return -ETIMEDOUT;
 	}
-	while (guardian_news(guardian, &news) > 0 && news.event != LINKS_ARE_CLEAN)
+	while (wait_for(guardian->socket) && guardian_news(guardian, &news) > 0 &&
+	       news.event != LINKS_ARE_CLEAN)
 		;
 	if (news.event == LINKS_ARE_CLEAN && request->kind == REQUEST_DETACH)
 		return 0;

@@ -135,6 +135,13 @@ static void give_terminal_back(const struct guard *guard, int patience_ms)
 		terminal_give_back(guard->duties->terminal, GUARDIAN_TERMINAL, patience_ms);
 }
 
+/* Returns 1 when the reader has been told, or has gone; 0 when its socket has no room now. */
+static int send_news(const struct guardian_news *news)
+{
+	return send(GUARDIAN_NEWS, news, sizeof(*news), MSG_DONTWAIT | MSG_NOSIGNAL) >= 0 ||
+		(errno != EAGAIN && errno != ENOBUFS);
+}
+
 /*
  * The deputy's end of the reader, which is told that the links are clean and may be about to make the
  * instance, or be killed while it does: what there is to remove is known once it has hung up.
@@ -142,11 +149,13 @@ static void give_terminal_back(const struct guard *guard, int patience_ms)
 static void dismiss_reader(const struct guard *guard)
 {
 	const struct guardian_news news = { .event = LINKS_ARE_CLEAN };
-	struct pollfd reader = { .fd = GUARDIAN_NEWS }; /* POLLHUP */
+	struct pollfd reader = { .fd = GUARDIAN_NEWS, .events = POLLOUT };
+	int told = guard->n || send_news(&news);
 
-	if (!guard->n)
-		send(GUARDIAN_NEWS, &news, sizeof(news), MSG_DONTWAIT | MSG_NOSIGNAL);
 	close(GUARDIAN_REQUESTS);
+	if (!told && poll(&reader, 1, READER_MS) > 0)
+		send_news(&news);
+	reader.events = 0; /* POLLHUP */
 	if (!guard->n && guard->duties->instance[0])
 		poll(&reader, 1, READER_MS);
 	close(GUARDIAN_NEWS);
@@ -409,8 +418,7 @@ static int tell(struct guard *guard, const struct charge *charge, enum link_even
 		news.base = charge->base;
 		news.how = charge->how;
 	}
-	if (send(GUARDIAN_NEWS, &news, sizeof(news), MSG_DONTWAIT | MSG_NOSIGNAL) >= 0 ||
-	    (errno != EAGAIN && errno != ENOBUFS))
+	if (send_news(&news))
 		return 1;
 	guard->unheard = 1;
 	return 0;

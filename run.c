@@ -479,7 +479,9 @@ int run_detach(struct run *run, struct failure *failure)
 
 void run_close(struct run *run)
 {
-	trace_pipe_close(&run->trace); /* the guardian removes the instance where we may not any more */
+	if (run->guardian.pid > 0 && run->guardian.requests >= 0)
+		run->trace.instance[0] = '\0'; /* the guardian lives, and removes it */
+	trace_pipe_close(&run->trace);
 	guardian_end(&run->guardian);
 	for (size_t i = 0; i < run->nlinks; i++)
 		if (run->links[i].program >= 0)

@@ -178,4 +178,18 @@ has_family() { # strace's child, what it forks, and that one's
 }
 late 'before there is a deputy' setsid none '^xguard: nothing detaches by itself any more'
 late 'before there is an instance' mkdirat '' '^xguard: its deputy has detached: start again'
+
+# A reader that is stopped, and has more news waiting than its socket holds.
+start_xguard flaps -k
+reader=$pid
+kill -STOP "$reader"
+for _ in $(seq 200); do printf 'link set rx0 down\nlink set rx0 up\n'; done | ip -n "$receiver" -batch -
+kill -KILL "$(child_of "$reader")"
+ok 'much news: the deputy detaches' wait_for 5 has_no_program "$receiver" rx0
+before=$(now)
+kill -CONT "$reader"
+stop_xguard flaps 0
+within "$((($(now) - before) / 1000000))" 0 5000 'the reader ends soon after'
+like "$work/flaps.err" '^xguard: the process that detaches has died: its deputy has detached' 'and knows why'
+ok 'and leaves no instance' wait_for 5 no_instance "$reader"
 done_testing
