@@ -196,7 +196,8 @@ static void move_stack(struct bpf_insn *insns, size_t len, int bytes)
 /*
  * How much of the stack may hold something at a call: what is used ahead of it, where nothing leads back from
  * behind, since what is used behind only is written there first. The deeper the filter's memory, the more the
- * verifier has to copy for each of its branches.
+ * verifier has to copy for each of its branches; and below 256 bytes Linux 6.18 takes each store for news, for
+ * which it goes through the whole program (kernel/bpf/liveness.c).
  */
 static int stack_at(const struct bpf_code *code, size_t call)
 {
