@@ -118,6 +118,8 @@ static void arrive(struct code *code, int to)
 		state->copied_length = code->now.copied_length;
 	if (state->transport_length > code->now.transport_length)
 		state->transport_length = code->now.transport_length;
+	if (state->window != code->now.window || state->window_end != code->now.window_end)
+		state->window = state->window_end = 0;
 	if (state->transport != code->now.transport)
 		state->transport = -1;
 	if (state->chain != code->now.chain)
@@ -402,6 +404,7 @@ static void reserve(struct code *code)
 	filter_reserve_fields(code);
 	filter_reserve_chain(code);
 	filter_reserve_arith(code);
+	filter_reserve_window(code);
 }
 
 /* One of the two kinds of code, from head on. Returns its length. */

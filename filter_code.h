@@ -19,10 +19,12 @@ struct state {
 	__u32 copied_length;    /* the same, by its length */
 	int stale;              /* r2 must be made anew before it is used: see filter_renew_data() */
 	__u32 transport_length; /* bytes that are behind r5 at least */
+	__u32 window, window_end; /* bytes of the frame that code->window holds; an end of 0: none */
 };
 
 #define FILTER_WORDS (FILTER_STACK / 8)
 #define ARITH_DEPTH 14
+#define COPY_SIZE   64u /* bytes of a copy at most, those in front of it included */
 
 struct code {
 	struct compiler *c;
@@ -41,6 +43,7 @@ struct code {
 	/* Words of the stack: how many are in use, and where things stand, counted from r10. */
 	int words;
 	int loaded;             /* what the kernel is asked for of a frame in pieces */
+	int window;             /* the same, of more than one load; 0: none */
 	int copy[2];
 	int field[FIELDS];      /* 0: none */
 	int ones, zero;         /* a word with all bits set, and one with none: see filter_begin() */
@@ -63,6 +66,7 @@ static inline int filter_is_ethernet(const struct code *code)
 
 /* filter_load.c. What they do is said there. */
 int filter_words(struct code *code, int n); /* so many words of the stack: where they begin */
+void filter_reserve_window(struct code *code);
 void filter_emit(struct code *code, struct bpf_insn insn);
 void filter_append(struct code *code, struct bpf_insn insn); /* registers as they are */
 void filter_jump(struct code *code, struct bpf_insn insn, int to);

@@ -15,7 +15,6 @@
 #include "packet.h"
 
 #define FIRST_IS_LOW (__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__)
-#define COPY_SIZE    64u /* at most, the bytes in front of it included */
 #define WORTHWHILE   24  /* tests of what a copy has; where the frame is in pieces one will do */
 
 void filter_renew(struct code *code)

@@ -9,6 +9,8 @@
 #include "filter_code.h"
 #include "packet.h"
 
+#define WINDOW_WORDS 5
+
 void filter_append(struct code *code, struct bpf_insn insn)
 {
 	if (code->len == code->size) {
@@ -154,6 +156,59 @@ static void load_piece(struct code *code, int reg, int index, __u32 offset, int 
 	filter_take(code, reg, 0, size);
 }
 
+/* Where a frame must have end bytes: how many it may as well be asked for, since it matches with no less. */
+__u32 filter_needed(const struct code *code, __u32 end)
+{
+	return end > code->need ? end : code->need;
+}
+
+/* How far an offset is from where the stack's words would begin, if IP's header is to be aligned. */
+static __u32 misplaced(const struct code *code, __u32 offset)
+{
+	return (offset + (filter_is_ethernet(code) ? 2 : 0)) % 8;
+}
+
+void filter_reserve_window(struct code *code)
+{
+	code->window = 0;
+	for (int i = 0; i < code->norder && code->pieces; i++) {
+		const struct test *test = &code->c->tests[code->order[i]];
+
+		if (test->kind != V_FRAME || test->offset < COPY_SIZE || code->words + WINDOW_WORDS > FILTER_WORDS)
+			continue;
+		code->window = filter_words(code, WINDOW_WORDS);
+		break;
+	}
+}
+
+/*
+ * The same at a fixed offset, with one call for this and all that every way to a match loads from behind it.
+ * Returns 0 where there is no more than this.
+ */
+static int load_window(struct code *code, int reg, __u32 offset, int size)
+{
+	struct state *now = &code->now;
+	__u32 start = offset - misplaced(code, offset), end = filter_needed(code, offset + size);
+
+	if (!code->window || offset < COPY_SIZE || misplaced(code, offset) % size)
+		return 0;
+	if (offset < now->window || offset + size > now->window_end) {
+		if (end > start + 8 * WINDOW_WORDS)
+			end = start + 8 * WINDOW_WORDS;
+		if (end == offset + size)
+			return 0;
+		filter_append(code, BPF_MOV64_IMM(BPF_REG_2, start));
+		filter_append(code, BPF_MOV64_IMM(BPF_REG_4, end - start));
+		filter_call(code, code->window);
+		filter_append(code, FILTER_MISSING);
+		leads(code, NO_MATCH);
+		now->window = start;
+		now->window_end = end;
+	}
+	filter_emit(code, filter_load(size, reg, BPF_REG_10, code->window + (int)(offset - now->window)));
+	return 1;
+}
+
 /* An offset in the frame becomes what loads take: an address, but where the frame is in pieces. */
 void filter_from_data(struct code *code, int reg)
 {
@@ -186,19 +241,14 @@ void filter_renew_data(struct code *code)
 	code->now.length = 0;
 }
 
-/* Where a frame must have end bytes: how many it may as well be asked for, since it matches with no less. */
-__u32 filter_needed(const struct code *code, __u32 end)
-{
-	return end > code->need ? end : code->need;
-}
-
 /* size bytes at a fixed offset of the frame, as they are, into reg. */
 void filter_load_frame(struct code *code, int reg, __u32 offset, int size)
 {
 	if (filter_load_copy(code, reg, offset, size))
 		return;
 	if (code->pieces) {
-		load_piece(code, reg, -1, offset, size);
+		if (!load_window(code, reg, offset, size))
+			load_piece(code, reg, -1, offset, size);
 		return;
 	}
 	filter_renew_data(code);

@@ -34,6 +34,11 @@ tests/long-filters 60 >"$work/long.txt"
 compared "$work/most.pcap" "$work/long.txt" 'long filters'
 tests/cut-frames <"$work/most.pcap" >"$work/cut.pcap"
 compared "$work/cut.pcap" "$work/long.txt" 'long filters, frames cut to every length'
+tests/nested-tags filters >"$work/tags.txt"
+for size in small large; do
+	tests/nested-tags frames $size >"$work/tags.pcap"
+	compared "$work/tags.pcap" "$work/tags.txt" "tags inside tags, $size frames"
+done
 tests/long-filters 20 chains >"$work/long-chains.txt"
 chains "$work/most.pcap" "$work/long-chains.txt" 'chains of headers in long filters'
 
