@@ -130,7 +130,7 @@ void filter_call(struct code *code, int to)
 	filter_append(code, BPF_EMIT_CALL(BPF_FUNC_xdp_load_bytes));
 }
 
-void filter_ask(struct code *code, int index, __u32 offset, int size)
+static void ask(struct code *code, int index, __u32 offset, int size, int to)
 {
 	if (index < 0) {
 		filter_append(code, BPF_MOV64_IMM(BPF_REG_2, offset));
@@ -139,7 +139,12 @@ void filter_ask(struct code *code, int index, __u32 offset, int size)
 		filter_append(code, BPF_ALU64_IMM(BPF_ADD, BPF_REG_2, offset));
 	}
 	filter_append(code, BPF_MOV64_IMM(BPF_REG_4, size));
-	filter_call(code, code->loaded);
+	filter_call(code, to);
+}
+
+void filter_ask(struct code *code, int index, __u32 offset, int size)
+{
+	ask(code, index, offset, size, code->loaded);
 }
 
 void filter_take(struct code *code, int reg, __u32 byte, int size)
@@ -197,9 +202,7 @@ static int load_window(struct code *code, int reg, __u32 offset, int size)
 			end = start + 8 * WINDOW_WORDS;
 		if (end == offset + size)
 			return 0;
-		filter_append(code, BPF_MOV64_IMM(BPF_REG_2, start));
-		filter_append(code, BPF_MOV64_IMM(BPF_REG_4, end - start));
-		filter_call(code, code->window);
+		ask(code, -1, start, end - start, code->window);
 		filter_append(code, FILTER_MISSING);
 		leads(code, NO_MATCH);
 		now->window = start;
