@@ -202,7 +202,7 @@ for n in 1 2 3; do
 	diag "$(cat "$work/hammer$n.out") times"
 done
 diag "$spent hundredths of a second of CPU in 2 seconds"
-within "$spent" 1 100 'which takes but a share of a CPU'
+within "$spent" 1 150 'which takes but a share of a CPU' # without a rest it is all of one
 within "$(sed -n 's/^VmRSS:[^0-9]*\([0-9]*\).*/\1/p' "/proc/$reader/status")" 1 40000 'and little memory'
 for n in 1 2 3 4 5 6 7 8; do
 	head -c 3000 /dev/urandom >"$work/noise"
