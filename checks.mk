@@ -27,7 +27,7 @@ $(B)/tests/xguard-sanitized: $(filter-out libc.c printf.c,$(SRCS)) tests/descrip
 check: $(B)/tests/xguard-sanitized
 
 check-fuzz: $(B)/xdp_prog.o
-	$(Q)tests/fuzz/run
+	+$(Q)tests/fuzz/run
 
 check-soak: xguard $(TOOLS)
 	$(Q)prove --timer tests/soak :: 120
