@@ -71,9 +71,9 @@ static int check_maps(struct bpf_code *code)
 		if (is.type != kind->is.type || is.key_size != kind->is.key_size ||
 		    is.value_size != kind->is.value_size || is.flags != kind->is.flags)
 			return bpf_code_refuse(code, "map `%s`: type %u, key %u, value %u, flags 0x%x where "
-				      "type %u, key %u, value %u, flags 0x%x are wanted", kind->name,
-				      is.type, is.key_size, is.value_size, is.flags, kind->is.type,
-				      kind->is.key_size, kind->is.value_size, kind->is.flags);
+					       "type %u, key %u, value %u, flags 0x%x are wanted", kind->name,
+					       is.type, is.key_size, is.value_size, is.flags, kind->is.type,
+					       kind->is.key_size, kind->is.value_size, kind->is.flags);
 	}
 	return 0;
 }
@@ -143,10 +143,10 @@ static long find_config(struct bpf_code *code)
 	memcpy(&version, rodata.data + symbol.value, sizeof(version));
 	if (version != XGUARD_ABI)
 		return bpf_code_refuse(code, "built from another version's xdp_prog.c (0x%x, this one's is "
-			      "0x%x)", version, XGUARD_ABI);
+				       "0x%x)", version, XGUARD_ABI);
 	if (symbol.size != sizeof(struct config))
 		return bpf_code_refuse(code, "`config` has %llu bytes where %zu are wanted",
-			      (unsigned long long)symbol.size, sizeof(struct config));
+				       (unsigned long long)symbol.size, sizeof(struct config));
 	return rodata_offset(code, section) + symbol.value;
 }
 
@@ -201,8 +201,8 @@ static int relocate_load(struct bpf_code *code, struct bpf_insn *insn,
 	bpf_elf_section(&code->elf, symbol->section, &section);
 	if (offset >= section.size)
 		return bpf_code_refuse(code, "the code refers to 0x%llx in section %u (%llu bytes)",
-			      (unsigned long long)offset, symbol->section,
-			      (unsigned long long)section.size);
+				       (unsigned long long)offset, symbol->section,
+				       (unsigned long long)section.size);
 	if (symbol->section == code->map_defs_section) {
 		fd = map_at(code, offset);
 		if (fd < 0)
@@ -214,7 +214,7 @@ static int relocate_load(struct bpf_code *code, struct bpf_insn *insn,
 	}
 	if (!is_rodata(&section))
 		return bpf_code_refuse(code, "the code refers to section %u, which holds neither maps nor "
-			      "constants", symbol->section);
+				       "constants", symbol->section);
 	insn[0].src_reg = BPF_PSEUDO_MAP_VALUE;
 	insn[0].imm = constants_fd;
 	insn[1].imm = rodata_offset(code, symbol->section) + offset;
@@ -229,10 +229,10 @@ static int relocate_call(struct bpf_code *code, size_t at, const struct bpf_elf_
 
 	if (!code->text_section || symbol->section != code->text_section)
 		return bpf_code_refuse(code, "the code calls into section %u, which is not `.text`",
-			      symbol->section);
+				       symbol->section);
 	if (target < 0 || target >= (__s64)(code->flat_len - code->entry_len))
 		return bpf_code_refuse(code, "the code calls instruction %lld of `.text`, which has %zu",
-			      (long long)target, code->flat_len - code->entry_len);
+				       (long long)target, code->flat_len - code->entry_len);
 	insn->imm = (__s64)code->entry_len + target - ((__s64)at + 1);
 	return 0;
 }
@@ -254,7 +254,7 @@ static int relocate(struct bpf_code *code, size_t base, size_t len,
 	    insn->src_reg == BPF_PSEUDO_CALL)
 		return relocate_call(code, at, &symbol);
 	return bpf_code_refuse(code, "relocation of type %u for an instruction of code 0x%02x",
-		      relocation->type, insn->code);
+			       relocation->type, insn->code);
 }
 
 /* Copy a section's code to flat, from base on, and apply the relocations that are for it. */

@@ -94,8 +94,8 @@ static long place(struct bpf_code *code, size_t from)
 				 STT_FUNC, NULL, value, &symbol) ||
 	    !symbol.size || symbol.size % sizeof(struct bpf_insn))
 		return bpf_code_refuse(code, "no function begins at instruction %llu of `%s`",
-			      (unsigned long long)value / sizeof(struct bpf_insn),
-			      in_text ? ".text" : PROGRAM_SECTION);
+				       (unsigned long long)value / sizeof(struct bpf_insn),
+				       in_text ? ".text" : PROGRAM_SECTION);
 	if (code->nfunctions == CODE_FUNCTIONS_MAX)
 		return bpf_code_refuse(code, "more than %u functions", CODE_FUNCTIONS_MAX);
 	*function = (struct code_function){ .from = from, .to = code->len };

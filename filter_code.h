@@ -64,6 +64,12 @@ static inline int filter_is_ethernet(const struct code *code)
 	return code->c->field_header != 0;
 }
 
+/* Bytes in front of the frame's first one on the stack, so that IP's header behind Ethernet's 14 is aligned. */
+static inline int filter_shift(const struct code *code)
+{
+	return filter_is_ethernet(code) ? 2 : 0;
+}
+
 /* filter_load.c. What they do is said there. */
 int filter_words(struct code *code, int n); /* so many words of the stack: where they begin */
 void filter_reserve_window(struct code *code);

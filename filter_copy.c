@@ -94,7 +94,7 @@ void filter_rewrite(struct code *code, int from, int words)
 /* Bytes in front of a copy: behind Ethernet's header the first one begins aligned. */
 static __u32 shift_of(const struct code *code, int copy)
 {
-	return !copy && filter_is_ethernet(code) ? 2 : 0;
+	return copy ? 0 : filter_shift(code);
 }
 
 /* The words that a copy takes. */

@@ -167,22 +167,22 @@ __u32 filter_needed(const struct code *code, __u32 end)
 	return end > code->need ? end : code->need;
 }
 
-/* How far an offset is from where the stack's words would begin, if IP's header is to be aligned. */
+/* Bytes between where a word of the stack begins, laid out as copies are, and an offset in the frame. */
 static __u32 misplaced(const struct code *code, __u32 offset)
 {
-	return (offset + (filter_is_ethernet(code) ? 2 : 0)) % 8;
+	return (offset + filter_shift(code)) % 8;
 }
 
 void filter_reserve_window(struct code *code)
 {
 	code->window = 0;
-	for (int i = 0; i < code->norder && code->pieces; i++) {
+	if (!code->pieces || code->words + WINDOW_WORDS > FILTER_WORDS)
+		return;
+	for (int i = 0; i < code->norder && !code->window; i++) {
 		const struct test *test = &code->c->tests[code->order[i]];
 
-		if (test->kind != V_FRAME || test->offset < COPY_SIZE || code->words + WINDOW_WORDS > FILTER_WORDS)
-			continue;
-		code->window = filter_words(code, WINDOW_WORDS);
-		break;
+		if (test->kind == V_FRAME && test->offset >= COPY_SIZE)
+			code->window = filter_words(code, WINDOW_WORDS);
 	}
 }
 

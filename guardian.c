@@ -189,6 +189,13 @@ static void hang_up(struct guardian *guardian)
 	guardian->requests = guardian->socket = -1;
 }
 
+void guardian_is_replaced(struct failure *failure)
+{
+	fail(failure, 0, "the process that detaches has died");
+	fail_reason(failure, "its deputy has detached from every link");
+	fail_next(failure, "start xguard again to go on");
+}
+
 /* No reply came. Returns 0 where the deputy has done what was asked for. */
 static int no_reply(struct guardian *guardian, const struct guardian_request *request, int silent,
 		    struct failure *failure)
@@ -207,14 +214,14 @@ static int no_reply(struct guardian *guardian, const struct guardian_request *re
 		;
 	if (news.event == LINKS_ARE_CLEAN && request->kind == REQUEST_DETACH)
 		return 0;
-	fail_reason(failure, "the guardian, process %d, has died", guardian->pid);
-	if (news.event == LINKS_ARE_CLEAN)
-		fail_next(failure, "its deputy has detached: start again");
-	else
-		fail_next(failure, "nothing detaches by itself any more: run "
-			  "`ip link set dev %s xdp off`",
-			  request->name[0] ? request->name : "IFACE");
 	hang_up(guardian);
+	if (news.event == LINKS_ARE_CLEAN) {
+		guardian_is_replaced(failure);
+		return -EPIPE;
+	}
+	fail_reason(failure, "the guardian, process %d, has died", guardian->pid);
+	fail_next(failure, "nothing detaches by itself any more: run `ip link set dev %s xdp off`",
+		  request->name[0] ? request->name : "IFACE");
 	return -EPIPE;
 }
 

@@ -137,6 +137,9 @@ int guardian_look(struct guardian *guardian, int ifindex, struct link_info *link
  */
 int guardian_news(struct guardian *guardian, struct guardian_news *news);
 
+/* What LINKS_ARE_CLEAN means, for the user. */
+void guardian_is_replaced(struct failure *failure);
+
 /*
  * Tell the guardian to end (what is still attached is detached first) and wait for that, ten seconds
  * at most. One that the kernel does not let detach stays, and goes on trying.

@@ -252,9 +252,7 @@ static int hear(struct run *run, const struct guardian_news *news, struct failur
 			fail_reason(failure, "our program was detached by someone else");
 		break;
 	case LINKS_ARE_CLEAN:
-		fail(failure, 0, "the process that detaches has died");
-		fail_reason(failure, "its deputy has detached from every link");
-		fail_next(failure, "start xguard again to go on");
+		guardian_is_replaced(failure);
 		break;
 	}
 	if (link) {

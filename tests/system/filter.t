@@ -61,7 +61,7 @@ within "$(most "$work/most.pcap" "$work/lists.txt")" 0 12000 'the verifier goes 
 tests/long-filters 20 all 200 >"$work/longest.txt"
 within "$(most "$work/most.pcap" "$work/longest.txt")" 0 12000 'and through what is no list'
 cat "$work/lists.txt" "$work/longest.txt" >"$work/all.txt"
-within "$(most "$capture" "$work/all.txt")" 0 18000 'also where frames may come in pieces'
+within "$(most "$capture" "$work/all.txt")" 0 15000 'also where frames may come in pieces'
 
 # Frames that a driver hands over in several pieces: the same, so long that the rest of a page does not
 # hold them; every byte of theirs is asked of the kernel.

@@ -62,10 +62,9 @@ hit() {
 	esac 2>/dev/null
 }
 
-# moment HOW TRACE PHASE MILLISECONDS OTHER: set $trouble to what was not as it should be, $slow to how
-# long it took where that was too long.
+# moment HOW TRACE PHASE MILLISECONDS OTHER: set $trouble to what was not as it should be.
 moment() {
-	how=$1 trace=$2 phase=$3 delay=0.$4 other=$5 trouble= slow=
+	how=$1 trace=$2 phase=$3 delay=0.$4 other=$5 trouble=
 	: >"$work/m.err"
 	exec 3>&-
 	if [ "$how" = hangup ]; then
@@ -106,7 +105,7 @@ moment() {
 	wait_for 5 has_no_program "$receiver" rx0 || trouble='the program is there'
 	wait_for 5 no_instance "$reader" || trouble="$trouble the instance is there"
 	took=$((($(now) - before) / 1000000))
-	[ "$took" -le 1000 ] || [ "$how" = all ] || slow="it took $took ms"
+	[ "$took" -le 1000 ] || [ "$how" = all ] || trouble="$trouble it took $took ms"
 	[ "$took" -le "$slowest" ] || [ "$how" = all ] || slowest=$took
 	for process in $guardian $deputy $reader; do
 		wait_for 2 ended "$process" || trouble="$trouble $process lives"
@@ -143,12 +142,6 @@ while read -r how trace phase delay other <&4; do
 	last=$how
 	moment "$how" "$trace" "$phase" "$delay" "$other"
 	count=$((count + 1))
-	if [ -n "$slow" ]; then # the machine itself may have stood still, but not twice
-		diag "$how -$trace, $delay s into its $phase, $other: $slow: once more"
-		once_more=$trouble
-		moment "$how" "$trace" "$phase" "$delay" "$other"
-		trouble=$once_more$trouble$slow
-	fi
 	[ -n "$trouble" ] || continue
 	bad=$((bad + 1))
 	diag "$how -$trace, $delay s into its $phase, $other: $trouble"
@@ -177,7 +170,7 @@ has_family() { # strace's child, what it forks, and that one's
 	[ -n "$guardian" ] && [ -n "$deputy" ]
 }
 late 'before there is a deputy' setsid none '^xguard: nothing detaches by itself any more'
-late 'before there is an instance' mkdirat '' '^xguard: its deputy has detached: start again'
+late 'before there is an instance' mkdirat '' '^xguard: the process that detaches has died: its deputy has detached'
 
 # A reader that is stopped, and has more news waiting than its socket holds.
 start_xguard flaps -k
