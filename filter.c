@@ -24,7 +24,7 @@ static void set_link(struct compiler *c, unsigned int link_type)
 /*
  * From so many addresses and numbers on, IPv6 addresses become fields, and chains of headers are walked at
  * the beginning. With so many "and" besides, which make the ways through a filter many, all values become
- * fields, and what else is looked at is copied.
+ * fields, what else is looked at is copied, and tests are joined.
  */
 #define LONG  32
 #define MIXED 8
@@ -34,12 +34,19 @@ static void set_link(struct compiler *c, unsigned int link_type)
 #define VLANS_MAX 4
 #define FEW       8
 
+/* Is it "and", or a word for several tests of which all must hold? */
+static int has_and(const struct token *token)
+{
+	return token->type == T_AND || token->type == T_VLAN ||
+	       (token->type == T_PROTOCOL && token->value >= P_ESIS && token->value <= P_PSNP);
+}
+
 static void choose_fields(struct compiler *c)
 {
 	int values[VLANS_MAX + 1] = { 0 }, vlans = 0, best = 0, all = 0, ands = 0;
 
 	for (const struct token *token = c->tokens; token->type != T_END; token++) {
-		ands += token->type == T_AND;
+		ands += has_and(token);
 		vlans += token->type == T_VLAN;
 		if (token->type != T_IPV4 && token->type != T_IPV6 && token->type != T_MAC &&
 		    token->type != T_NUMBER && token->type != T_WORD)

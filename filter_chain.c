@@ -32,8 +32,8 @@ enum { NO = 1, YES = 2 };
 void filter_reserve_chain(struct code *code)
 {
 	code->chain = code->early_chain = 0;
-	for (int i = 0; i < code->norder; i++) {
-		const struct test *test = &code->c->tests[code->order[i]];
+	for (int i = 0; i < code->nleaves; i++) {
+		const struct test *test = &code->c->tests[code->leaves[i]];
 
 		if (test->kind != V_CHAIN)
 			continue;

@@ -33,11 +33,9 @@
 /* Takes from 8 bytes that were loaded the last two. */
 #define MAC_SHIFT (__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__ ? BPF_LSH : BPF_RSH)
 
-#define ETHERNET 14 /* bytes of its header */
-
 static const __u8 registers[2] = { BPF_REG_0, BPF_REG_4 };
 
-static void load_value(struct code *code, int reg, const struct test *test)
+void filter_load_value(struct code *code, int reg, const struct test *test)
 {
 	if (test->kind == V_FRAME)
 		filter_load_frame(code, reg, test->offset, filter_loaded(test->size));
@@ -59,7 +57,7 @@ static int fetch(struct code *code, int number, int ordered)
 			break;
 	if (i == 2) {
 		i = now->next;
-		load_value(code, registers[i], test);
+		filter_load_value(code, registers[i], test);
 		now->value[i] = number;
 		now->ordered[i] = test->kind == V_PACKET || test->size == 1;
 		if (test->size == 6) /* without the two bytes behind them */
@@ -293,15 +291,31 @@ static void emit_chain(struct code *code, const struct test *test)
 
 static void emit_field(struct code *code, const struct test *test)
 {
+	static const __u8 regs[] = { BPF_REG_0, BPF_REG_4, BPF_REG_5 };
+
 	code->now.value[0] = code->now.value[1] = -1;
 	if (test->kind == V_VALID) {
-		filter_field_missing(code, test);
+		filter_field_missing(code, test, BPF_REG_0);
 		branch(code, test, BPF_JMP32_IMM(BPF_JSET, BPF_REG_0, 2, 0), 1);
 		return;
 	}
 	code->now.transport = -1;
-	filter_match_field(code, test);
-	branch(code, test, BPF_JMP_IMM(test->span ? BPF_JLE : BPF_JEQ, BPF_REG_0, test->span, 0), 0);
+	if (test->span) {
+		filter_field_above(code, test, BPF_REG_0);
+		branch(code, test, BPF_JMP_IMM(BPF_JLE, BPF_REG_0, test->span, 0), 0);
+	} else {
+		filter_field_differs(code, test, regs);
+		branch(code, test, BPF_JMP_IMM(BPF_JEQ, BPF_REG_0, 0, 0), 0);
+	}
+}
+
+static void emit_both(struct code *code, const struct test *test)
+{
+	int outcome;
+
+	code->now.value[0] = code->now.value[1] = code->now.transport = -1;
+	outcome = filter_both(code, test);
+	branch(code, test, BPF_JMP_IMM(BPF_JEQ, BPF_REG_0, 0, 0), !outcome);
 }
 
 static void emit_test(struct code *code, int number)
@@ -325,6 +339,10 @@ static void emit_test(struct code *code, int number)
 	}
 	if (test->kind == V_FIELD || test->kind == V_VALID) {
 		emit_field(code, test);
+		return;
+	}
+	if (test->kind == V_BOTH) {
+		emit_both(code, test);
 		return;
 	}
 	i = fetch(code, number, test->op == BPF_JLE);
@@ -374,8 +392,8 @@ static void emit_end(struct code *code)
 
 static int reads_frame(const struct code *code)
 {
-	for (int i = 0; i < code->norder; i++)
-		if (code->c->tests[code->order[i]].kind != V_PACKET)
+	for (int i = 0; i < code->nleaves; i++)
+		if (code->c->tests[code->leaves[i]].kind != V_PACKET)
 			return 1;
 	return 0;
 }
@@ -404,6 +422,7 @@ static void reserve(struct code *code)
 	filter_reserve_fields(code);
 	filter_reserve_chain(code);
 	filter_reserve_arith(code);
+	filter_reserve_joined(code);
 	filter_reserve_window(code);
 }
 
@@ -437,6 +456,18 @@ static size_t write(struct code *code, int head)
 	return code->len;
 }
 
+static void add_leaves(struct code *code, int number)
+{
+	const struct test *test = &code->c->tests[number];
+
+	if (test->kind == V_BOTH) {
+		add_leaves(code, test->left);
+		add_leaves(code, test->right);
+	} else {
+		code->leaves[code->nleaves++] = number;
+	}
+}
+
 void filter_code(struct compiler *c, int head)
 {
 	struct code code = { .c = c, .insns = &c->filter->insns };
@@ -444,6 +475,11 @@ void filter_code(struct compiler *c, int head)
 	code.norder = filter_order(c, &head, &code.order);
 	if (head == MATCH)
 		return;
+	code.leaves = c->work[6] = calloc(c->ntests, sizeof(*code.leaves));
+	if (!code.leaves)
+		filter_no_memory(c);
+	for (int i = 0; i < code.norder; i++)
+		add_leaves(&code, code.order[i]);
 	code.states = c->work[0] = calloc(c->ntests, sizeof(*code.states));
 	code.start = c->work[1] = calloc(c->ntests, sizeof(*code.start));
 	if (!code.states || !code.start)

@@ -37,6 +37,7 @@ struct code {
 	struct state now;
 	__u32 need;             /* bytes without which a frame will not match any more */
 	int *order, norder, at; /* tests to emit, the next one of them */
+	int *leaves, nleaves;   /* the same, joined ones apart */
 	int used[2];            /* there are ways to MATCH, to NO_MATCH */
 	__u32 copied[2];        /* bytes of the frame that two copies have: see filter_copy.c */
 
@@ -50,6 +51,7 @@ struct code {
 	int begun;              /* they have been stored */
 	int chain, early_chain; /* 0: none; see filter_chain.c */
 	int depth[ARITH_DEPTH]; /* values of arithmetic */
+	int joined;             /* a number made of joined tests; 0: a register is */
 };
 
 /* Jumps to one place behind them. */
@@ -64,6 +66,8 @@ static inline int filter_is_ethernet(const struct code *code)
 	return code->c->field_header != 0;
 }
 
+#define ETHERNET 14 /* bytes of its header: no frame on such a link is shorter */
+
 /* Bytes in front of the frame's first one on the stack, so that IP's header behind Ethernet's 14 is aligned. */
 static inline int filter_shift(const struct code *code)
 {
@@ -73,11 +77,13 @@ static inline int filter_shift(const struct code *code)
 /* filter_load.c. What they do is said there. */
 int filter_words(struct code *code, int n); /* so many words of the stack: where they begin */
 void filter_reserve_window(struct code *code);
+void filter_load_value(struct code *code, int reg, const struct test *test);
 void filter_emit(struct code *code, struct bpf_insn insn);
 void filter_append(struct code *code, struct bpf_insn insn); /* registers as they are */
 void filter_jump(struct code *code, struct bpf_insn insn, int to);
 void filter_from_data(struct code *code, int reg);
 void filter_renew_data(struct code *code);
+void filter_have(struct code *code, __u32 end);
 __u32 filter_needed(const struct code *code, __u32 end);
 void filter_load_frame(struct code *code, int reg, __u32 offset, int size);
 void filter_load_transport(struct code *code, int reg, __u32 base, __u32 offset, int size);
@@ -102,6 +108,7 @@ void filter_land(struct code *code, struct jumps *jumps);
  * Returns 0 where it does not. Then what filter_field.c uses, too: see there.
  */
 void filter_copy(struct code *code);
+int filter_is_copied(const struct code *code, __u32 offset, int size);
 int filter_load_copy(struct code *code, int reg, __u32 offset, int size);
 void filter_begin(struct code *code);
 void filter_renew(struct code *code);
@@ -111,14 +118,15 @@ void filter_remember(struct code *code);
 void filter_store(struct code *code, int reg, int at);
 
 /*
- * filter_field.c: have words for the fields that tests are about; put them there; r0 = 0 if the field is what
- * the test wants, or at most its span; r0 with bit 1 set if the frame ends before or within it. r0, r4, r5 are
- * lost.
+ * filter_field.c: have words for the fields that tests are about; put them there. A register that is 0 if the
+ * field is what the test wants; that is at most the test's span if it is; that has bit 1 set if the frame ends
+ * before or within it. Of the three registers regs the first is for what comes out, the others are lost.
  */
 void filter_reserve_fields(struct code *code);
 void filter_make_fields(struct code *code);
-void filter_match_field(struct code *code, const struct test *test);
-void filter_field_missing(struct code *code, const struct test *test);
+void filter_field_differs(struct code *code, const struct test *test, const __u8 *regs);
+void filter_field_above(struct code *code, const struct test *test, int reg);
+void filter_field_missing(struct code *code, const struct test *test, int reg);
 
 /* Jump to done unless the frame has what tells the type of what stands at code->c->field_header; and then to
  * arp (NULL: to done), six or done, or go on if it is IPv4. */
@@ -126,6 +134,10 @@ void filter_reach_type(struct code *code, struct jumps *done);
 void filter_field_type(struct code *code, struct jumps *arp, struct jumps *six, struct jumps *done);
 /* r0 = size bytes at offset, counted from r4, which are known to be there. */
 void filter_fetch(struct code *code, __u32 offset, int size);
+
+/* filter_both.c: have a word for joined tests; r0 = 0 if one has the outcome that is returned. r4, r5 are lost. */
+void filter_reserve_joined(struct code *code);
+int filter_both(struct code *code, const struct test *test);
 
 /* filter_eval.c: an arithmetic expression into r0; what is at code->depth[depth] and up is lost, and r4. */
 void filter_reserve_arith(struct code *code);

@@ -139,8 +139,8 @@ static void reserve(struct code *code)
 {
 	int wanted[2] = { 0, 0 };
 
-	for (int i = 0; i < code->norder; i++) {
-		const struct test *test = &code->c->tests[code->order[i]];
+	for (int i = 0; i < code->nleaves; i++) {
+		const struct test *test = &code->c->tests[code->leaves[i]];
 		int size = filter_loaded(test->size);
 		__u32 end = test->offset + size;
 		int copy = test->kind == V_FRAME ? copy_for(code, test->offset, size) : -1;
@@ -276,11 +276,18 @@ void filter_copy(struct code *code)
 	}
 }
 
+int filter_is_copied(const struct code *code, __u32 offset, int size)
+{
+	int copy = copy_for(code, offset, size);
+
+	return copy >= 0 && code->copied[copy] >= offset + size;
+}
+
 int filter_load_copy(struct code *code, int reg, __u32 offset, int size)
 {
 	int copy = copy_for(code, offset, size);
 
-	if (copy < 0 || code->copied[copy] < offset + size)
+	if (!filter_is_copied(code, offset, size))
 		return 0;
 	if (code->now.copied_length < offset + size) {
 		code->now.copied_length = filter_needed(code, offset + size);

@@ -6,11 +6,11 @@
 
 static const char *alu_operator(int op)
 {
-	static const char operators[16][4] = {
+	static const char operators[16][5] = {
 		[BPF_ADD >> 4] = "+=",  [BPF_SUB >> 4] = "-=",  [BPF_MUL >> 4] = "*=",
 		[BPF_DIV >> 4] = "/=",  [BPF_OR >> 4] = "|=",   [BPF_AND >> 4] = "&=",
 		[BPF_LSH >> 4] = "<<=", [BPF_RSH >> 4] = ">>=", [BPF_MOD >> 4] = "%=",
-		[BPF_XOR >> 4] = "^=",  [BPF_MOV >> 4] = "=",
+		[BPF_XOR >> 4] = "^=",  [BPF_MOV >> 4] = "=",   [BPF_ARSH >> 4] = "s>>=",
 	};
 
 	return operators[op >> 4];

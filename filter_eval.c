@@ -32,8 +32,8 @@ void filter_reserve_arith(struct code *code)
 {
 	int most = 0;
 
-	for (int i = 0; i < code->norder; i++) {
-		const struct test *test = &code->c->tests[code->order[i]];
+	for (int i = 0; i < code->nleaves; i++) {
+		const struct test *test = &code->c->tests[code->leaves[i]];
 		int left, right;
 
 		if (test->kind != V_ARITH)

@@ -36,11 +36,6 @@
 enum { ETH_IP = 0x800, ETH_ARP = 0x806, ETH_RARP = 0x8035, ETH_IP6 = 0x86dd };
 enum { IP_TCP = 6, IP_UDP = 17, IP_SCTP = 132 };
 
-static int is_address6(int field)
-{
-	return field == F_SOURCE6 || field == F_DESTINATION6;
-}
-
 static void load(struct code *code, int size, int reg, int at)
 {
 	filter_emit(code, BPF_LDX_MEM(size, reg, BPF_REG_10, at));
@@ -64,12 +59,12 @@ void filter_reserve_fields(struct code *code)
 	unsigned int wanted = 0;
 
 	memset(code->field, 0, sizeof(code->field));
-	for (int i = 0; i < code->norder; i++)
-		if (code->c->tests[code->order[i]].kind == V_FIELD)
-			wanted |= 1u << code->c->tests[code->order[i]].size;
+	for (int i = 0; i < code->nleaves; i++)
+		if (code->c->tests[code->leaves[i]].kind == V_FIELD)
+			wanted |= 1u << code->c->tests[code->leaves[i]].size;
 	for (int field = 0; field < FIELDS; field++)
 		if (wanted >> field & 1)
-			code->field[field] = filter_words(code, is_address6(field) ? 4 : 1);
+			code->field[field] = filter_words(code, filter_is_address6(field) ? 4 : 1);
 }
 
 void filter_fetch(struct code *code, __u32 offset, int size)
@@ -271,9 +266,8 @@ void filter_make_fields(struct code *code)
 	filter_remember(code);
 }
 
-/* reg = the bits in which half of an address differs; bits: how many count. Returns how many registers
- * that took. */
-static int differ(struct code *code, const struct test *test, int half, int reg)
+/* reg = the bits in which half of an address differs; spare is lost. Returns 0 where none counts. */
+static int differ(struct code *code, const struct test *test, int half, int reg, int spare)
 {
 	const struct address *address = &code->c->addresses[test->k];
 	__u8 mask[8] = { 0 }, bytes[8];
@@ -289,59 +283,65 @@ static int differ(struct code *code, const struct test *test, int half, int reg)
 	memcpy(&value, bytes, sizeof(value));
 	memcpy(&ones, mask, sizeof(ones));
 	load(code, BPF_DW, reg, code->field[test->size] + 8 * half);
-	filter_constant64(code, BPF_REG_4, value);
-	filter_emit(code, BPF_ALU64_REG(BPF_XOR, reg, BPF_REG_4));
-	load(code, BPF_DW, BPF_REG_4, code->field[test->size] + 16 + 8 * half);
-	filter_emit(code, BPF_ALU64_REG(BPF_AND, reg, BPF_REG_4));
+	filter_constant64(code, spare, value);
+	filter_emit(code, BPF_ALU64_REG(BPF_XOR, reg, spare));
+	load(code, BPF_DW, spare, code->field[test->size] + 16 + 8 * half);
+	filter_emit(code, BPF_ALU64_REG(BPF_AND, reg, spare));
 	if (bits < 64) {
-		filter_constant64(code, BPF_REG_4, ones);
-		filter_emit(code, BPF_ALU64_REG(BPF_AND, reg, BPF_REG_4));
+		filter_constant64(code, spare, ones);
+		filter_emit(code, BPF_ALU64_REG(BPF_AND, reg, spare));
 	}
 	return 1;
 }
 
-static void match_address6(struct code *code, const struct test *test)
+static void address6_differs(struct code *code, const struct test *test, const __u8 *regs)
 {
-	if (!differ(code, test, 0, BPF_REG_0))
-		filter_emit(code, BPF_MOV64_IMM(BPF_REG_0, 0));
-	if (differ(code, test, 1, BPF_REG_5))
-		filter_emit(code, BPF_ALU64_REG(BPF_OR, BPF_REG_0, BPF_REG_5));
+	if (!differ(code, test, 0, regs[0], regs[1]))
+		filter_emit(code, BPF_MOV64_IMM(regs[0], 0));
+	if (differ(code, test, 1, regs[2], regs[1]))
+		filter_emit(code, BPF_ALU64_REG(BPF_OR, regs[0], regs[2]));
 }
 
-void filter_match_field(struct code *code, const struct test *test)
+void filter_field_differs(struct code *code, const struct test *test, const __u8 *regs)
 {
 	__u32 k = htonl(test->k & test->mask);
 
-	if (is_address6(test->size)) {
-		match_address6(code, test);
+	if (filter_is_address6(test->size)) {
+		address6_differs(code, test, regs);
 		return;
 	}
-	load(code, BPF_DW, BPF_REG_0, code->field[test->size]);
+	load(code, BPF_DW, regs[0], code->field[test->size]);
 	if (test->size > F_DESTINATION) {
-		filter_emit(code, BPF_ALU64_IMM(BPF_XOR, BPF_REG_0, test->span ? 0 : test->k));
-		if (test->span)
-			filter_emit(code, BPF_ALU64_IMM(BPF_SUB, BPF_REG_0, test->k));
+		filter_emit(code, BPF_ALU64_IMM(BPF_XOR, regs[0], test->k));
 		return;
 	}
 	if (test->mask != 0xffffffff) {
-		filter_constant64(code, BPF_REG_4, htonl(test->mask) | NOTHING);
-		filter_emit(code, BPF_ALU64_REG(BPF_AND, BPF_REG_0, BPF_REG_4));
+		filter_constant64(code, regs[1], htonl(test->mask) | NOTHING | MISSING);
+		filter_emit(code, BPF_ALU64_REG(BPF_AND, regs[0], regs[1]));
 	}
 	if (k > 0x7fffffff) { /* whose sign would be extended */
-		filter_emit(code, BPF_MOV32_IMM(BPF_REG_4, k));
-		filter_emit(code, BPF_ALU64_REG(BPF_XOR, BPF_REG_0, BPF_REG_4));
+		filter_emit(code, BPF_MOV32_IMM(regs[1], k));
+		filter_emit(code, BPF_ALU64_REG(BPF_XOR, regs[0], regs[1]));
 	} else {
-		filter_emit(code, BPF_ALU64_IMM(BPF_XOR, BPF_REG_0, k));
+		filter_emit(code, BPF_ALU64_IMM(BPF_XOR, regs[0], k));
 	}
 }
 
-/* Half a word, of which the verifier does not know that it is the same as the word's. */
-void filter_field_missing(struct code *code, const struct test *test)
+/* reg = how far the field is above the least that is wanted. */
+void filter_field_above(struct code *code, const struct test *test, int reg)
 {
-	if (is_address6(test->size)) { /* what is not there has no mask */
-		load(code, BPF_W, BPF_REG_0, code->field[test->size] + 28);
-		filter_emit(code, BPF_ALU32_IMM(BPF_XOR, BPF_REG_0, -1));
+	load(code, BPF_DW, reg, code->field[test->size]);
+	filter_emit(code, BPF_ALU64_IMM(BPF_XOR, reg, 0));
+	filter_emit(code, BPF_ALU64_IMM(BPF_SUB, reg, test->k));
+}
+
+/* Half a word, of which the verifier does not know that it is the same as the word's. */
+void filter_field_missing(struct code *code, const struct test *test, int reg)
+{
+	if (filter_is_address6(test->size)) { /* what is not there has no mask */
+		load(code, BPF_W, reg, code->field[test->size] + 28);
+		filter_emit(code, BPF_ALU32_IMM(BPF_XOR, reg, -1));
 	} else {
-		load(code, BPF_W, BPF_REG_0, code->field[test->size] + UPPER_HALF);
+		load(code, BPF_W, reg, code->field[test->size] + UPPER_HALF);
 	}
 }

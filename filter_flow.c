@@ -79,8 +79,16 @@ int filter_same_value(const struct test *a, const struct test *b)
 	       a->base == b->base;
 }
 
-/* Tests of V_VALID that are the same, with the same way out, become one. They come last first. */
-static void merge(struct flow *flow)
+/* Is it of no consequence how a test ends? */
+static int is_idle(const struct test *test)
+{
+	return test->to[0] == test->to[1] &&
+	       (test->to[0] == NO_MATCH || test->kind == V_FIELD || test->kind == V_VALID);
+}
+
+/* Tests of V_VALID that are the same, with the same way out, become one; idle ones are left out. They come last
+ * first. Returns what head becomes. */
+static int merge(struct flow *flow, int head)
 {
 	struct test *tests = flow->c->tests;
 	int *same = need_memory(flow->c, 0, flow->c->ntests, sizeof(*same)), last = -1;
@@ -93,7 +101,9 @@ static void merge(struct flow *flow)
 		for (int outcome = 0; outcome < 2; outcome++)
 			if (t->to[outcome] >= 0)
 				t->to[outcome] = same[t->to[outcome]];
-		if (t->kind != V_VALID)
+		if (is_idle(t))
+			same[test] = t->to[0];
+		if (is_idle(t) || t->kind != V_VALID)
 			continue;
 		for (other = last; other >= 0; other = tests[other].right)
 			if (filter_same_value(t, &tests[other]) && t->to[1] == tests[other].to[1])
@@ -105,8 +115,11 @@ static void merge(struct flow *flow)
 			last = test;
 		}
 	}
+	if (head >= 0)
+		head = same[head];
 	free(flow->c->work[0]);
 	flow->c->work[0] = NULL;
+	return head;
 }
 
 /* Number the comparisons; equal ones have one number, those of one value are siblings. */
@@ -176,6 +189,18 @@ static int implied(const struct test *is, const struct test *asked)
 	return is->k - asked->k <= asked->span;
 }
 
+/* A field is there, and so is the source's where this is the destination's. */
+static void learn_valid(struct flow *flow, __u32 *facts, int field)
+{
+	const struct test valid = { .kind = V_VALID, .size = field };
+
+	for (int i = flow->values[hash_value(&valid)]; i >= 0; i = flow->comparisons[i].sibling)
+		if (filter_same_value(&valid, &flow->c->tests[flow->comparisons[i].test]))
+			learn(flow, facts, i, 1);
+	if (field == F_DESTINATION || field == F_DESTINATION6 || field == F_DESTINATION_PORT)
+		learn_valid(flow, facts, field - 1);
+}
+
 /* A test had an outcome: so much is known behind it. */
 static void learn_outcome(struct flow *flow, __u32 *facts, int test, int outcome)
 {
@@ -184,6 +209,8 @@ static void learn_outcome(struct flow *flow, __u32 *facts, int test, int outcome
 	if (flow->number[test] < 0)
 		return;
 	learn(flow, facts, flow->number[test], outcome);
+	if (outcome && (t->kind == V_VALID || (t->kind == V_FIELD && !filter_is_address6(t->size))))
+		learn_valid(flow, facts, t->size);
 	if (t->op != ANY_OF && (!outcome || t->op != BPF_JEQ))
 		return;
 	for (int i = flow->values[hash_value(t)]; i >= 0; i = flow->comparisons[i].sibling) {
@@ -219,11 +246,35 @@ static int follow(const struct flow *flow, const __u32 *facts, int to)
 	return to;
 }
 
-/* One more way to a test: known there is what is known on all of them. */
-static void arrive(struct flow *flow, const __u32 *facts, int to)
+/*
+ * Where an exit of a test leads that has led to `to`. In a filter of many ways it does not pass by a single test
+ * that is asked on another way: a way of its own costs the verifier more. And where it comes to the same by way
+ * of the other exit of the test before, it goes there: then the two tests may become one (filter_join.c).
+ */
+static int lead(const struct flow *flow, const __u32 *facts, int test, int to)
+{
+	const struct test *tests = flow->c->tests;
+	int from = tests[test].from - 1, end = follow(flow, facts, to), other;
+
+	if (!flow->c->is_mixed)
+		return end;
+	if (end >= 0 && flow->known[to] && (tests[to].to[0] == end || tests[to].to[1] == end))
+		end = to;
+	if (from < 0)
+		return end;
+	other = tests[from / 2].to[!(from & 1)];
+	if (other >= 0 && tests[other].place > tests[test].place && follow(flow, facts, other) == end &&
+	    filter_goes_with(&tests[from / 2], &tests[test], tests[from / 2].need))
+		return other;
+	return end;
+}
+
+/* One more way to a test, from an exit: known there is what is known on all of them. */
+static void arrive(struct flow *flow, const __u32 *facts, int from, int to)
 {
 	if (to < 0)
 		return;
+	flow->c->tests[to].from = flow->known[to] ? -1 : from + 1;
 	if (!flow->known[to]) {
 		flow->known[to] = malloc(2 * flow->words * sizeof(__u32));
 		if (!flow->known[to])
@@ -263,8 +314,8 @@ static __u32 need_of_test(const struct compiler *c, const struct test *test)
 	switch (test->kind) {
 	case V_FRAME:
 		return test->offset + test->size;
-	case V_TRANSPORT: /* of a header without a length */
-		return test->base + test->offset + test->size;
+	case V_TRANSPORT: /* of a header without a length; but IPv6's has one, and of IPv4 the protocol is known */
+		return (test->base & ~EITHER) + (test->base & EITHER ? 10 : test->offset + test->size);
 	case V_ARITH:
 		left = need_of_arith(c, test->left);
 		right = need_of_arith(c, test->right);
@@ -272,6 +323,17 @@ static __u32 need_of_test(const struct compiler *c, const struct test *test)
 	default:
 		return 0;
 	}
+}
+
+/* How much a frame that matches has at least if a test holds: fields are as filter_field.c makes them. */
+static __u32 need_of_holding(const struct compiler *c, const struct test *test)
+{
+	static const __u8 ends[] = {
+		[F_SOURCE] = 16, [F_DESTINATION] = 20, [F_SOURCE6] = 24, [F_DESTINATION6] = 40,
+		[F_SOURCE_PORT] = 10, [F_DESTINATION_PORT] = 10, [F_PROTOCOL] = 7,
+	};
+
+	return test->kind == V_FIELD ? c->field_header + ends[test->size] : 0;
 }
 
 /* From the last test to the first. A frame that has less will not match: so one check does for many. */
@@ -287,7 +349,10 @@ static void find_needs(struct flow *flow, int n)
 		for (int outcome = 0; outcome < 2; outcome++) {
 			int to = test->to[outcome];
 			__u32 need = to == NO_MATCH ? ~0u : to == MATCH ? 0 : tests[to].need;
+			__u32 held = outcome ? need_of_holding(flow->c, test) : 0;
 
+			if (need < held)
+				need = held;
 			if (least > need)
 				least = need;
 		}
@@ -312,7 +377,7 @@ int filter_order(struct compiler *c, int *head, int **order)
 	free(c->work[0]);
 	free(c->work[1]);
 	c->work[0] = c->work[1] = NULL;
-	merge(flow);
+	*head = merge(flow, *head);
 	number(flow);
 	flow->words = flow->ncomparisons / 32 + 1;
 	if (flow->words * flow->norder > MEMORY_MAX / 8)
@@ -321,8 +386,11 @@ int filter_order(struct compiler *c, int *head, int **order)
 	facts = need_memory(c, 4, 2 * flow->words, sizeof(*facts));
 	if (!flow->known)
 		filter_no_memory(c);
+	find_needs(flow, flow->norder);
 	*head = follow(flow, facts, *head);
-	arrive(flow, facts, *head);
+	arrive(flow, facts, -1, *head);
+	for (int i = 0; i < flow->norder; i++)
+		c->tests[flow->order[i]].place = i;
 	for (int i = 0; i < flow->norder; i++) {
 		int test = flow->order[i];
 
@@ -333,8 +401,8 @@ int filter_order(struct compiler *c, int *head, int **order)
 
 			memcpy(facts, flow->known[test], 2 * flow->words * sizeof(*facts));
 			learn_outcome(flow, facts, test, outcome);
-			*to = follow(flow, facts, *to);
-			arrive(flow, facts, *to);
+			*to = lead(flow, facts, test, *to);
+			arrive(flow, facts, 2 * test + outcome, *to);
 		}
 		free(flow->known[test]);
 		flow->known[test] = NULL;
@@ -344,6 +412,8 @@ int filter_order(struct compiler *c, int *head, int **order)
 	free(c->work[1]);
 	c->work[0] = c->work[1] = NULL;
 	find_needs(flow, n);
+	free(c->known);
+	c->known = NULL;
 	*order = flow->order;
-	return n;
+	return c->is_mixed ? filter_join(c, flow->order, n) : n;
 }

@@ -214,19 +214,45 @@ int filter_has_field(const struct compiler *c, enum field field)
 	       c->link != L_PPP;
 }
 
-/* A field is k (of IPv4 addresses, under a mask), or from k to k + span. */
-int filter_field(struct compiler *c, enum field field, __u32 mask, __u32 k, __u32 span)
+/* Do what a group does, but fail the whole filter where it goes on with outcome and a field is missing. */
+static int unless_missing(struct compiler *c, int group, int outcome, enum field field)
 {
 	int valid = filter_masked(c, V_VALID, 0, field, 0, BPF_JNE, 0);
+
+	c->tests[valid].to[0] = NO_MATCH;
+	c->tests[valid].exits[0] = (struct exits){ -1, -1 };
+	return outcome ? filter_and(c, group, valid) : filter_or(c, group, filter_not(c, valid));
+}
+
+static int field_is(struct compiler *c, enum field field, __u32 mask, __u32 k, __u32 span)
+{
 	int group = filter_masked(c, V_FIELD, 0, field, 0, BPF_JLE, k);
 
 	c->tests[group].span = span;
 	c->tests[group].mask = mask;
-	c->tests[valid].to[0] = NO_MATCH;
-	c->tests[valid].exits[0] = (struct exits){ -1, -1 };
-	if (field == F_SOURCE6 || field == F_DESTINATION6)
-		return filter_and(c, group, valid);
-	return filter_and(c, valid, group);
+	return group;
+}
+
+/* A field is k (of IPv4 addresses, under a mask), or from k to k + span. */
+int filter_field(struct compiler *c, enum field field, __u32 mask, __u32 k, __u32 span)
+{
+	return unless_missing(c, field_is(c, field, mask, k, span), filter_is_address6(field), field);
+}
+
+/* The same of the one that source is, of the destination's behind it, or both. Where the destination's is not
+ * missing, nor is the source's. */
+int filter_fields(struct compiler *c, enum field source, enum direction direction, __u32 mask, __u32 k,
+		  __u32 span)
+{
+	enum field destination = source + 1;
+
+	if (direction == D_SRC || direction == D_DST)
+		return filter_field(c, direction == D_SRC ? source : destination, mask, k, span);
+	if (direction == D_AND)
+		return filter_and(c, filter_field(c, source, mask, k, span),
+				  filter_field(c, destination, mask, k, span));
+	return unless_missing(c, filter_or(c, field_is(c, source, mask, k, span),
+					   field_is(c, destination, mask, k, span)), 0, destination);
 }
 
 /* A field of the frame is a, b or other. */

@@ -35,17 +35,6 @@ static int host_at(struct compiler *c, __u32 source, __u32 destination, __u32 ad
 			host_at(c, source, destination, address, mask, D_DST));
 }
 
-/* The same in the packet that an Ethernet type leads to, IPv4 or ARP: no other has such fields. */
-static int field_host(struct compiler *c, __u32 address, __u32 mask, enum direction direction)
-{
-	if (direction == D_SRC)
-		return filter_field(c, F_SOURCE, mask, address, 0);
-	if (direction == D_DST)
-		return filter_field(c, F_DESTINATION, mask, address, 0);
-	return directed(c, direction, filter_field(c, F_SOURCE, mask, address, 0),
-			filter_field(c, F_DESTINATION, mask, address, 0));
-}
-
 int filter_host(struct compiler *c, const struct token *token, __u32 address, __u32 mask,
 		struct qualifiers q)
 {
@@ -56,10 +45,10 @@ int filter_host(struct compiler *c, const struct token *token, __u32 address, __
 		filter_fail(c, token, "an IPv4 address goes with ip, arp or rarp, not with the "
 			    "protocol in front of %.*s", TOKEN_TEXT(c, token));
 	if (filter_has_field(c, F_SOURCE) && mask && !(address & ~mask)) {
-		if (q.protocol == P_DEFAULT)
-			return field_host(c, address, mask, q.direction);
-		return filter_and(c, filter_protocol(c, token, q.protocol),
-				  field_host(c, address, mask, q.direction));
+		if (q.protocol != P_DEFAULT) /* of the two that have such fields, IPv4 and ARP */
+			ip = filter_protocol(c, token, q.protocol);
+		arp = filter_fields(c, F_SOURCE, q.direction, mask, address, 0);
+		return ip < 0 ? arp : filter_and(c, ip, arp);
 	}
 	if (q.protocol == P_DEFAULT || q.protocol == P_IP)
 		ip = filter_and(c, filter_ethertype(c, token, ETH_IP),
@@ -163,27 +152,28 @@ int filter_mac(struct compiler *c, const struct token *token, const __u8 address
 	return directed(c, q.direction, mac_at(c, 6, address), mac_at(c, 0, address));
 }
 
-/* The port at 0 (source) or 2 behind a header of IPv4 or IPv6. */
-static int port_at(struct compiler *c, int six, __u32 offset, __u32 low, __u32 high)
+/* The port at 0 (source) or 2 behind a header of IPv4, IPv6 or EITHER. */
+static int port_at(struct compiler *c, unsigned int version, __u32 offset, __u32 low, __u32 high)
 {
-	enum test_kind kind = six ? V_FRAME : V_TRANSPORT;
+	enum test_kind kind = version == 6 ? V_FRAME : V_TRANSPORT;
+	int group;
 
-	if (filter_has_field(c, F_SOURCE_PORT))
-		return filter_field(c, offset ? F_DESTINATION_PORT : F_SOURCE_PORT, 0, low, high - low);
-	if (six)
+	if (version == 6)
 		offset += c->payload + c->network + 40;
-	if (low == high)
-		return filter_compare(c, kind, offset, 2, BPF_JEQ, low);
-	return filter_between(c, kind, offset, 2, low, high);
+	group = low == high ? filter_compare(c, kind, offset, 2, BPF_JEQ, low) :
+		filter_between(c, kind, offset, 2, low, high);
+	if (version == EITHER)
+		c->tests[group].base |= EITHER;
+	return group;
 }
 
-static int ports_at(struct compiler *c, int six, __u32 low, __u32 high, enum direction direction)
+static int ports_at(struct compiler *c, unsigned int version, __u32 low, __u32 high, enum direction direction)
 {
 	if (direction == D_SRC)
-		return port_at(c, six, 0, low, high);
+		return port_at(c, version, 0, low, high);
 	if (direction == D_DST)
-		return port_at(c, six, 2, low, high);
-	return directed(c, direction, port_at(c, six, 0, low, high), port_at(c, six, 2, low, high));
+		return port_at(c, version, 2, low, high);
+	return directed(c, direction, port_at(c, version, 0, low, high), port_at(c, version, 2, low, high));
 }
 
 /* Not a later fragment: those have no transport header. */
@@ -206,7 +196,7 @@ int filter_ports(struct compiler *c, const struct token *token, __u32 low, __u32
 		 unsigned int protocol, enum direction direction)
 {
 	__u32 header = c->payload + c->network;
-	int ip6, ip;
+	int ip6, ip, either;
 
 	if (low > high) {
 		__u32 swap = low;
@@ -215,16 +205,20 @@ int filter_ports(struct compiler *c, const struct token *token, __u32 low, __u32
 		high = swap;
 	}
 	if (filter_has_field(c, F_SOURCE_PORT)) { /* no other packet has them, nor has a later fragment */
-		ip = ports_at(c, 0, low, high, direction);
+		ip = filter_fields(c, F_SOURCE_PORT, direction, 0, low, high - low);
 		return !protocol ? ip : filter_and(c, filter_field(c, F_PROTOCOL, 0, protocol, 0), ip);
 	}
+	either = c->is_mixed && c->link == L_ETHERNET && !c->labels; /* once, if there are many */
 	ip6 = filter_ethertype(c, token, ETH_IP6);
 	ip6 = filter_and(c, ip6, has_ports(c, header + 6, protocol));
-	ip6 = filter_and(c, ip6, ports_at(c, 1, low, high, direction));
+	if (!either)
+		ip6 = filter_and(c, ip6, ports_at(c, 6, low, high, direction));
 	ip = filter_and(c, filter_ethertype(c, token, ETH_IP), has_ports(c, header + 9, protocol));
 	ip = filter_and(c, ip, filter_first_fragment(c));
-	ip = filter_and(c, ip, ports_at(c, 0, low, high, direction));
-	return filter_or(c, ip6, ip);
+	if (!either)
+		ip = filter_and(c, ip, ports_at(c, 4, low, high, direction));
+	ip = filter_or(c, ip6, ip);
+	return either ? filter_and(c, ip, ports_at(c, EITHER, low, high, direction)) : ip;
 }
 
 /* protochain: number is among the next-header values behind an IP header. */

@@ -4,7 +4,8 @@
  *
  *	text -> filter_lex.c: tokens -> filter_parse.c: grammar, qualifiers
  *	     -> filter_gen.c: tests of the frame, linked by their outcomes
- *	     -> filter_code.c: known outcomes skipped, instructions
+ *	     -> filter_flow.c: known outcomes skipped; filter_join.c: in a long filter, tests joined
+ *	     -> filter_code.c: instructions
  *
  * A test loads one value of the frame and compares it. It has two ways out; what it loads from
  * beyond the frame's end makes the whole filter fail, as in classic BPF. So the tests and the
@@ -77,25 +78,37 @@ struct exits {
  */
 enum field { F_SOURCE, F_DESTINATION, F_SOURCE6, F_DESTINATION6, F_SOURCE_PORT, F_DESTINATION_PORT,
 	     F_PROTOCOL, FIELDS, F_CHAIN = FIELDS };
+
+static inline int filter_is_address6(int field)
+{
+	return field == F_SOURCE6 || field == F_DESTINATION6;
+}
+
 struct address {
 	__u8 bytes[16];
 	unsigned int prefix;
 };
 
+#define EITHER (1u << 16) /* in base: the header may be one of IPv6 */
+
 /* A group of tests goes by the number of its first one, which holds the group's exits. */
-enum test_kind { V_FRAME, V_TRANSPORT, V_PACKET, V_FIELD, V_VALID, V_ARITH, V_CHAIN, V_ALWAYS };
+enum test_kind { V_FRAME, V_TRANSPORT, V_PACKET, V_FIELD, V_VALID, V_ARITH, V_CHAIN, V_ALWAYS, V_BOTH };
 struct test {
 	__u8 kind;
 	__u8 size;         /* bytes: 1, 2, 4, or 6 of an Ethernet address; V_CHAIN: 4 or 6, the version of IP, 0: of the
 	                    * chain that the filter begins with; V_FIELD, V_VALID: enum field */
 	__u8 op;           /* BPF_JEQ, BPF_JSET, BPF_JLE: from k to k + span, ANY_OF; V_ARITH: all */
 	__u32 offset;      /* in the frame, behind the IPv4 header, in struct packet */
-	__u32 base;        /* V_TRANSPORT: offset of the IPv4 header */
+	__u32 base;        /* V_TRANSPORT: offset of the IPv4 header, or EITHER */
 	__u32 mask;        /* of the value */
 	__u32 k, span;     /* what it is compared with, host byte order; of 6 or 16 bytes the index in
 	                    * c->addresses */
-	int left, right;   /* V_ARITH: the operands. V_ALWAYS: left is the outcome */
+	int left, right;   /* V_ARITH: the operands. V_ALWAYS: left is the outcome. V_BOTH: two tests: it holds where
+	                    * left ends with mask and right with span; size: how many they are made of, offset: where
+	                    * what they look at ends, base: registers that it takes, of which there are four */
 	int to[2];         /* next test when it fails, when it holds; or MATCH, NO_MATCH */
+	int place, from;   /* of filter_flow.c: in order; 1 + 2 * test + outcome that alone leads here, 0: none yet,
+	                    * -1: several */
 	__u32 need;        /* bytes of the frame that every way from here to a match looks at */
 	struct exits exits[2]; /* of the group that begins here: where it fails, where it holds */
 };
@@ -125,7 +138,7 @@ struct compiler {
 	int too_long;            /* why the compiler failed */
 	struct address *addresses;
 	int naddresses, addresses_size;
-	void *work[6];           /* memory of the steps behind the parser */
+	void *work[7];           /* memory of the steps behind the parser */
 	__u32 **known;           /* likewise, ntests pointers */
 
 	/* Where things are, at this point of the expression: vlan, mpls and pppoes shift it. */
@@ -192,6 +205,8 @@ int filter_between(struct compiler *c, enum test_kind kind, __u32 offset, int si
 int filter_any_of(struct compiler *c, __u32 offset, int size, __u32 a, __u32 b, __u32 other);
 int filter_has_field(const struct compiler *c, enum field field);
 int filter_field(struct compiler *c, enum field field, __u32 mask, __u32 k, __u32 span);
+int filter_fields(struct compiler *c, enum field source, enum direction direction, __u32 mask, __u32 k,
+		  __u32 span);
 int filter_relate(struct compiler *c, int left, int right, int op);
 int filter_is_length(struct compiler *c);
 int filter_ethertype(struct compiler *c, const struct token *token, __u32 type);
@@ -228,6 +243,13 @@ int filter_llc(struct compiler *c, const struct token *token, const struct token
 /* filter_flow.c: the tests that can be reached, in order. */
 int filter_order(struct compiler *c, int *head, int **order);
 int filter_same_value(const struct test *a, const struct test *b);
+
+/* filter_join.c: tests that may be one; what of a test's value is known to stand in the frame ends there. */
+#define FILTER_TOGETHER 8 /* tests at most: no frame is asked for much more than it would have been */
+int filter_join(struct compiler *c, int *order, int n);
+int filter_goes_with(const struct test *first, const struct test *second, __u32 has);
+__u32 filter_end(const struct test *test);
+int filter_registers(const struct test *test);
 
 /* filter_code.c: the tests from head on made into c->filter's instructions, of both kinds. */
 void filter_code(struct compiler *c, int head);

@@ -3,6 +3,7 @@
  * Instructions, one behind the other, and loads of the frame, of both kinds: see filter_code.c for what
  * the registers hold.
  */
+#include <arpa/inet.h>
 #include <stdlib.h>
 
 #include "bpf_insn.h"
@@ -10,6 +11,8 @@
 #include "packet.h"
 
 #define WINDOW_WORDS 5
+
+enum { ETH_IP6 = 0x86dd, IP6_HEADER = 40 };
 
 void filter_append(struct code *code, struct bpf_insn insn)
 {
@@ -178,8 +181,8 @@ void filter_reserve_window(struct code *code)
 	code->window = 0;
 	if (!code->pieces || code->words + WINDOW_WORDS > FILTER_WORDS)
 		return;
-	for (int i = 0; i < code->norder && !code->window; i++) {
-		const struct test *test = &code->c->tests[code->order[i]];
+	for (int i = 0; i < code->nleaves && !code->window; i++) {
+		const struct test *test = &code->c->tests[code->leaves[i]];
 
 		if (test->kind == V_FRAME && test->offset >= COPY_SIZE)
 			code->window = filter_words(code, WINDOW_WORDS);
@@ -244,6 +247,16 @@ void filter_renew_data(struct code *code)
 	code->now.length = 0;
 }
 
+/* No match unless a frame in one piece has end bytes behind r2; r5 is lost. */
+void filter_have(struct code *code, __u32 end)
+{
+	filter_renew_data(code);
+	if (!code->pieces && code->now.length < end) {
+		code->now.length = end;
+		check_end(code, BPF_REG_5, BPF_REG_2, end);
+	}
+}
+
 /* size bytes at a fixed offset of the frame, as they are, into reg. */
 void filter_load_frame(struct code *code, int reg, __u32 offset, int size)
 {
@@ -262,18 +275,40 @@ void filter_load_frame(struct code *code, int reg, __u32 offset, int size)
 	filter_emit(code, filter_load(size, reg, BPF_REG_2, offset));
 }
 
-/* The same, offset counted from the end of the IPv4 header that is at base. */
-void filter_load_transport(struct code *code, int reg, __u32 base, __u32 offset, int size)
+/* r5 = the length of the IPv4 header that is at base. */
+static void load_header_length(struct code *code, int reg, __u32 base)
 {
-	__u32 end = base + offset + size;
+	filter_load_frame(code, reg, base, 1);
+	filter_emit(code, BPF_ALU32_IMM(BPF_AND, reg, 0xf));
+	filter_emit(code, BPF_ALU32_IMM(BPF_LSH, reg, 2));
+}
 
-	if (code->now.transport != (int)base) {
+/* Of IPv6's 40, if that is what the Ethernet type says; spare is lost. */
+static void load_either_length(struct code *code, int spare, __u32 base)
+{
+	filter_load_frame(code, BPF_REG_5, base - 2, 2);
+	filter_emit(code, BPF_ALU32_IMM(BPF_XOR, BPF_REG_5, htons(ETH_IP6)));
+	filter_emit(code, BPF_ALU64_IMM(BPF_NEG, BPF_REG_5, 0));
+	filter_emit(code, BPF_ALU64_IMM(BPF_ARSH, BPF_REG_5, 63)); /* no bit of IPv6, all of others */
+	load_header_length(code, spare, base);
+	filter_emit(code, BPF_ALU64_IMM(BPF_XOR, spare, IP6_HEADER));
+	filter_emit(code, BPF_ALU64_REG(BPF_AND, BPF_REG_5, spare));
+	filter_emit(code, BPF_ALU64_IMM(BPF_XOR, BPF_REG_5, IP6_HEADER));
+}
+
+/* The same, offset counted from the end of the IPv4 header that is at base, or EITHER. */
+void filter_load_transport(struct code *code, int reg, __u32 from, __u32 offset, int size)
+{
+	__u32 base = from & ~EITHER, end = base + offset + size;
+
+	if (code->now.transport != (int)from) {
 		filter_renew_data(code);
-		filter_load_frame(code, BPF_REG_5, base, 1);
-		filter_emit(code, BPF_ALU32_IMM(BPF_AND, BPF_REG_5, 0xf));
-		filter_emit(code, BPF_ALU32_IMM(BPF_LSH, BPF_REG_5, 2));
+		if (from & EITHER)
+			load_either_length(code, reg, base);
+		else
+			load_header_length(code, BPF_REG_5, base);
 		filter_from_data(code, BPF_REG_5);
-		code->now.transport = base;
+		code->now.transport = from;
 		code->now.transport_length = 0;
 	}
 	if (code->pieces) {

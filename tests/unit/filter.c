@@ -138,6 +138,8 @@ static __u64 calculate(int op, __u64 a, __u64 b, int wide)
 		return a << (b & (wide ? 63 : 31));
 	case BPF_RSH:
 		return a >> (b & (wide ? 63 : 31));
+	case BPF_ARSH:
+		return wide ? (__u64)((__s64)a >> (b & 63)) : (__u64)((__s32)a >> (b & 31));
 	case BPF_NEG:
 		return -a;
 	}
@@ -218,29 +220,38 @@ static int in_pieces(const struct filter *filter, const struct packet *packet,
 	return interpret(filter->pieces, &m, &pieces);
 }
 
-/* 1: the frame matches, 0: it does not, -1: the filter is refused, -2: it depends on its pieces. */
-static int run(struct machine *m, const char *expression, unsigned int protocol, unsigned int link,
-	       const struct frame *frame, __u8 decoded)
+/* 1: the frame matches, 0: it does not, -2: it depends on its pieces. */
+static int run_compiled(struct machine *m, const struct filter *filter, const struct frame *frame, __u8 decoded)
 {
 	struct packet packet = { .length = frame->len };
-	struct filter filter;
 	__u8 *copy; /* of its own, so that a sanitizer sees a load from beyond its end */
 	int result = 1;
 
 	memset(m, 0, sizeof(*m));
-	if (filter_compile(&filter, expression, protocol, link, 1))
-		return -1;
 	copy = malloc(frame->len);
 	memcpy(copy, frame->bytes, frame->len);
 	packet.data = (uintptr_t)copy;
 	packet.data_end = packet.data + frame->len;
 	packet.key.protocol = decoded;
 	packet.key.present = decoded ? FIELD_PROTOCOL : 0;
-	if (filter.insns)
-		result = interpret(filter.insns, m, &packet);
-	if (filter.insns && in_pieces(&filter, &packet, frame) != result)
+	if (filter->insns)
+		result = interpret(filter->insns, m, &packet);
+	if (filter->insns && in_pieces(filter, &packet, frame) != result)
 		result = -2;
 	free(copy);
+	return result;
+}
+
+/* The same, or -1: the filter is refused. */
+static int run(struct machine *m, const char *expression, unsigned int protocol, unsigned int link,
+	       const struct frame *frame, __u8 decoded)
+{
+	struct filter filter;
+	int result;
+
+	if (filter_compile(&filter, expression, protocol, link, 1))
+		return -1;
+	result = run_compiled(m, &filter, frame, decoded);
 	filter_free(&filter);
 	return result;
 }
@@ -597,6 +608,89 @@ static void test_long(void)
 	}
 }
 
+static const char *const frames[] = { TCP, UDP, OPTIONS, LATER, ARP, TCP6, FRAG6, HOPS6, TAGGED, QINQ, MPLS, STP };
+
+/* For how many frames, each cut to many lengths, does a long filter decide otherwise than a short one, of which
+ * the tests are not joined? */
+static int differing(const char *expression)
+{
+	struct filter filter, mixed;
+	int differ = filter_compile(&filter, expression, 0, LINK_ETHERNET, 1) ||
+		     filter_compile(&mixed, lengthened(expression, 1), 0, LINK_ETHERNET, 1);
+
+	for (size_t i = 0; i < sizeof(frames) / sizeof(*frames) && !differ; i++) {
+		struct frame f = frame(frames[i], 0);
+		struct machine m;
+
+		for (size_t len = f.len; len >= 14; len -= 2) {
+			f.len = len;
+			differ += run_compiled(&m, &filter, &f, 0) != run_compiled(&m, &mixed, &f, 0);
+		}
+	}
+	filter_free(&filter);
+	filter_free(&mixed);
+	return differ;
+}
+
+/* How often a filter branches. */
+static int branches(const char *expression)
+{
+	struct filter filter;
+	int n = 0;
+
+	if (filter_compile(&filter, expression, 0, LINK_ETHERNET, 0))
+		return -1;
+	for (size_t i = 0; i < filter.len; i++)
+		n += (BPF_CLASS(filter.insns[i].code) == BPF_JMP || BPF_CLASS(filter.insns[i].code) == BPF_JMP32) &&
+		     BPF_OP(filter.insns[i].code) != BPF_JA && BPF_OP(filter.insns[i].code) != BPF_EXIT;
+	filter_free(&filter);
+	return n;
+}
+
+/* In a filter of many ways, tests that lead to the same become one. */
+static void test_joined(void)
+{
+	static const char *const primitives[] = {
+		"tcp", "arp", "port 53", "src and dst portrange 53-1024", "tcp dst portrange 8000-9000",
+		"src host 10.0.0.1", "net 192.168.2.0/24", "dst net 128.0.0.0/1", "host 2001:db8::1", "dst net fe80::/10",
+		"ether src 2:0:0:0:0:1", "ether multicast", "ip[6:2] & 0x1fff = 0", "ip[8] > 63", "ether[12:4] >= 0x86dd6000",
+		"len > 60", "stp", "vlan 100 and port 53", "ip broadcast", "tcp[tcpflags] & tcp-syn != 0", "atalk",
+	};
+	static const char *const forms[] = {
+		"%s and %s", "%s or %s", "not (%s) and not (%s)", "not (%s) or (%s)", "not ((%s) and (%s))",
+		"(%1$s and not (%2$s)) or (%2$s and not (%1$s))",
+	};
+	static const struct {
+		const char *format;
+		int most;
+	} repeated[] = {
+		{ "(host 10.0.0.%1$d and port %1$d)", 4 }, { "(vlan %1$d and port %1$d)", 6 }, { "vlan %d", 2 },
+		{ "(ipx and atalk or len = %d)", 4 }, { "(l1 or host 10.0.0.%d)", 2 },
+		{ "(port %d and tcp[tcpflags] & tcp-syn != 0)", 6 },
+	};
+	char text[256];
+
+	for (size_t form = 0; form < sizeof(forms) / sizeof(*forms); form++) {
+		int differ = 0;
+
+		for (size_t i = 0; i < sizeof(primitives) / sizeof(*primitives); i++)
+			for (size_t j = 0; j < sizeof(primitives) / sizeof(*primitives); j++) {
+				snprintf(text, sizeof(text), forms[form], primitives[i], primitives[j]);
+				if (differing(text) && differ++ < 5)
+					printf("# %s\n", text);
+			}
+		ok(!differ, "%s: the same frames as one by one", forms[form]);
+	}
+	for (size_t i = 0; i < sizeof(repeated) / sizeof(*repeated); i++) {
+		char *few = repeat(repeated[i].format, " or ", 50), *many = repeat(repeated[i].format, " or ", 100);
+		int n = branches(many) - branches(few);
+
+		ok(n > 0 && n <= 50 * repeated[i].most, "%s: %d branches for fifty of it", repeated[i].format, n);
+		free(few);
+		free(many);
+	}
+}
+
 int main(void)
 {
 	test_primitives();
@@ -608,5 +702,6 @@ int main(void)
 	test_code();
 	test_needs();
 	test_long();
+	test_joined();
 	return done();
 }
