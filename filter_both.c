@@ -238,22 +238,28 @@ void filter_reserve_joined(struct code *code)
 			code->joined = filter_words(code, 1);
 }
 
-/* Does it look at the frame where r2 points to? */
-static int needs_data(const struct code *code, const struct test *test)
+/* Values of the frame itself, which no copy has: how many, and where the first one begins. */
+static int uncopied(const struct code *code, const struct test *test, __u32 *first)
 {
 	const struct test *tests = code->c->tests;
 
 	if (test->kind == V_BOTH)
-		return needs_data(code, &tests[test->left]) || needs_data(code, &tests[test->right]);
-	return test->kind == V_FRAME && !filter_is_copied(code, test->offset, filter_loaded(test->size));
+		return uncopied(code, &tests[test->left], first) + uncopied(code, &tests[test->right], first);
+	if (test->kind != V_FRAME || filter_is_copied(code, test->offset, filter_loaded(test->size)))
+		return 0;
+	if (*first > test->offset)
+		*first = test->offset;
+	return 1;
 }
 
 int filter_both(struct code *code, const struct test *test)
 {
 	int wanted = cost(code, test, 1) <= cost(code, test, 0);
+	__u32 first = ~0u;
+	int n = uncopied(code, test, &first);
 
-	if (needs_data(code, test))
-		filter_have(code, test->need); /* here, since r3 and r5 would be lost */
+	if (n > code->pieces)
+		filter_have(code, first, test->offset); /* here, since r3 and r5 would be lost */
 	make(code, test, wanted, registers);
 	if (filter_registers(test) > 3 && !code->pieces)
 		filter_emit(code, BPF_LDX_MEM(BPF_DW, BPF_REG_3, BPF_REG_1, offsetof(struct packet, data_end)));

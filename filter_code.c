@@ -71,15 +71,23 @@ static int fetch(struct code *code, int number, int ordered)
 	return i;
 }
 
-/* A copy of a value, and one operation on it: in r5 if that is free, else where the other was. */
+/* A register other than that of a value, for no longer than a test takes: one that calls lose if there are such,
+ * else r5 if that is free, else where the other value was. */
+static int spare(struct code *code, int i)
+{
+	if (code->pieces)
+		return BPF_REG_3;
+	if (code->now.transport < 0)
+		return BPF_REG_5;
+	code->now.value[!i] = -1;
+	return registers[!i];
+}
+
+/* A copy of a value, and one operation on it. */
 static int changed(struct code *code, int i, int op, __u32 operand)
 {
-	int reg = BPF_REG_5;
+	int reg = spare(code, i);
 
-	if (code->now.transport >= 0) {
-		reg = registers[!i];
-		code->now.value[!i] = -1;
-	}
 	filter_emit(code, BPF_MOV32_REG(reg, registers[i]));
 	filter_emit(code, BPF_ALU32_IMM(op, reg, operand));
 	return reg;
@@ -198,18 +206,19 @@ static __u32 as_loaded(const struct code *code, const struct test *test, int i, 
 /* The product of the differences is zero: one branch, where else each value costs the verifier one. */
 static void emit_product(struct code *code, const struct test *test, int i, const __u32 *k, int n)
 {
-	const int temporary[] = { BPF_REG_5, registers[!i] };
+	const int temporary[] = { code->pieces ? BPF_REG_3 : BPF_REG_5, code->pieces ? BPF_REG_2 : registers[!i] };
 
-	code->now.transport = code->now.value[!i] = -1;
+	if (!code->pieces)
+		code->now.transport = code->now.value[!i] = -1;
 	for (int at = 0; at < n; at++) {
 		int reg = temporary[at > 0];
 
 		filter_emit(code, BPF_MOV32_REG(reg, registers[i]));
 		filter_emit(code, BPF_ALU32_IMM(BPF_XOR, reg, as_loaded(code, test, i, k[at])));
 		if (at)
-			filter_emit(code, BPF_ALU64_REG(BPF_MUL, BPF_REG_5, reg));
+			filter_emit(code, BPF_ALU64_REG(BPF_MUL, temporary[0], reg));
 	}
-	branch(code, test, BPF_JMP_IMM(BPF_JEQ, BPF_REG_5, 0, 0), 0);
+	branch(code, test, BPF_JMP_IMM(BPF_JEQ, temporary[0], 0, 0), 0);
 }
 
 static void emit_any_of(struct code *code, const struct test *test, int i)
@@ -423,7 +432,6 @@ static void reserve(struct code *code)
 	filter_reserve_chain(code);
 	filter_reserve_arith(code);
 	filter_reserve_joined(code);
-	filter_reserve_window(code);
 }
 
 /* One of the two kinds of code, from head on. Returns its length. */
@@ -444,6 +452,7 @@ static size_t write(struct code *code, int head)
 	if (reads_frame(code)) {
 		reserve(code);
 		filter_copy(code);
+		filter_reserve_window(code);
 		filter_make_fields(code);
 		filter_make_chain(code);
 	}

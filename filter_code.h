@@ -83,7 +83,7 @@ void filter_append(struct code *code, struct bpf_insn insn); /* registers as the
 void filter_jump(struct code *code, struct bpf_insn insn, int to);
 void filter_from_data(struct code *code, int reg);
 void filter_renew_data(struct code *code);
-void filter_have(struct code *code, __u32 end);
+void filter_have(struct code *code, __u32 offset, __u32 end);
 __u32 filter_needed(const struct code *code, __u32 end);
 void filter_load_frame(struct code *code, int reg, __u32 offset, int size);
 void filter_load_transport(struct code *code, int reg, __u32 base, __u32 offset, int size);

@@ -134,7 +134,7 @@ static void fill(struct code *code, int copy)
 		filter_store(code, BPF_REG_0, code->copy[copy] + 8 * i);
 }
 
-/* How much of each copy the tests want, if there is room for it. */
+/* How much of each copy the tests want, as far as there is room for it. */
 static void reserve(struct code *code)
 {
 	int wanted[2] = { 0, 0 };
@@ -151,10 +151,12 @@ static void reserve(struct code *code)
 			wanted[copy]++;
 	}
 	for (int copy = 0; copy < 2; copy++) {
+		int room = 8 * (FILTER_WORDS - code->words) - (int)shift_of(code, copy);
+
 		if (!code->pieces && wanted[copy] < WORTHWHILE)
 			code->copied[copy] = 0;
 		if (code->words + words_of(code, copy) > FILTER_WORDS)
-			code->copied[copy] = 0;
+			code->copied[copy] = room < ETHERNET ? 0 : room;
 		if (code->copied[copy])
 			code->copy[copy] = filter_words(code, words_of(code, copy));
 	}

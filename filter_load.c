@@ -189,27 +189,35 @@ void filter_reserve_window(struct code *code)
 	}
 }
 
+/* Have what is at an offset in the window, and all behind it up to end that has room. */
+static void ask_window(struct code *code, __u32 offset, __u32 end)
+{
+	__u32 start = offset - misplaced(code, offset);
+
+	if (end > start + 8 * WINDOW_WORDS)
+		end = start + 8 * WINDOW_WORDS;
+	ask(code, -1, start, end - start, code->window);
+	filter_append(code, FILTER_MISSING);
+	leads(code, NO_MATCH);
+	code->now.window = start;
+	code->now.window_end = end;
+}
+
 /*
  * The same at a fixed offset, with one call for this and all that every way to a match loads from behind it.
  * Returns 0 where there is no more than this.
  */
 static int load_window(struct code *code, int reg, __u32 offset, int size)
 {
-	struct state *now = &code->now;
-	__u32 start = offset - misplaced(code, offset), end = filter_needed(code, offset + size);
+	const struct state *now = &code->now;
+	__u32 end = filter_needed(code, offset + size);
 
 	if (!code->window || offset < COPY_SIZE || misplaced(code, offset) % size)
 		return 0;
 	if (offset < now->window || offset + size > now->window_end) {
-		if (end > start + 8 * WINDOW_WORDS)
-			end = start + 8 * WINDOW_WORDS;
 		if (end == offset + size)
 			return 0;
-		ask(code, -1, start, end - start, code->window);
-		filter_append(code, FILTER_MISSING);
-		leads(code, NO_MATCH);
-		now->window = start;
-		now->window_end = end;
+		ask_window(code, offset, end);
 	}
 	filter_emit(code, filter_load(size, reg, BPF_REG_10, code->window + (int)(offset - now->window)));
 	return 1;
@@ -247,11 +255,14 @@ void filter_renew_data(struct code *code)
 	code->now.length = 0;
 }
 
-/* No match unless a frame in one piece has end bytes behind r2; r5 is lost. */
-void filter_have(struct code *code, __u32 end)
+/* No match unless a frame in one piece has end bytes behind r2; of one in pieces have those from offset on in the
+ * window, as many as there is room for. r5 is lost. */
+void filter_have(struct code *code, __u32 offset, __u32 end)
 {
 	filter_renew_data(code);
-	if (!code->pieces && code->now.length < end) {
+	if (code->pieces && code->window && (offset < code->now.window || end > code->now.window_end)) {
+		ask_window(code, offset, filter_needed(code, end));
+	} else if (!code->pieces && code->now.length < end) {
 		code->now.length = end;
 		check_end(code, BPF_REG_5, BPF_REG_2, end);
 	}
