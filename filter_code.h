@@ -116,6 +116,7 @@ void filter_unless(struct code *code, __u32 end, struct jumps *to);
 void filter_rewrite(struct code *code, int from, int words);
 void filter_remember(struct code *code);
 void filter_store(struct code *code, int reg, int at);
+void filter_forget(struct code *code, int reg, int spare);
 
 /*
  * filter_field.c: have words for the fields that tests are about; put them there. A register that is 0 if the

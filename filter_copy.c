@@ -72,6 +72,14 @@ void filter_store(struct code *code, int reg, int at)
 	filter_emit(code, BPF_STX_MEM(BPF_DW, BPF_REG_10, reg, at));
 }
 
+/* The verifier forgets what numbers reg may be: before Linux 6.8 a word of the stack that has a bounded number is
+ * something else to it than one that has any. spare is lost. */
+void filter_forget(struct code *code, int reg, int spare)
+{
+	filter_emit(code, filter_load(8, spare, BPF_REG_10, code->zero));
+	filter_emit(code, BPF_ALU64_REG(BPF_XOR, reg, spare));
+}
+
 /*
  * Do nothing. Where a jump leads to, the verifier remembers what it knows, and goes on only with
  * what it has not seen there; but not unless it has seen eight instructions and two jumps since the last time.
@@ -162,20 +170,16 @@ static void reserve(struct code *code)
 	}
 }
 
-/* Bytes in front of the first one, in a word that was loaded from there: into the word. */
-static void shift_up(struct code *code, int reg, __u32 bytes)
-{
-	if (bytes)
-		filter_emit(code, BPF_ALU64_IMM(FIRST_IS_LOW ? BPF_LSH : BPF_RSH, reg, 8 * bytes));
-}
-
-/* Word i of a copy, into reg: the frame in one piece is known to have it. */
-static void load_word(struct code *code, int copy, int reg, int i)
+/* Word i of a copy, into reg: the frame in one piece is known to have it. spare, which may be r4, is lost. */
+static void load_word(struct code *code, int copy, int reg, int i, int spare)
 {
 	__u32 shift = shift_of(code, copy);
 
 	filter_emit(code, filter_load(8, reg, BPF_REG_4, i ? 8 * i - shift : 0));
-	shift_up(code, reg, i ? 0 : shift);
+	if (i || !shift)
+		return;
+	filter_emit(code, BPF_ALU64_IMM(FIRST_IS_LOW ? BPF_LSH : BPF_RSH, reg, 8 * shift));
+	filter_forget(code, reg, spare);
 }
 
 /* r0 = what a copy has in its last word of a frame of so many bytes, eight or more; r4 as filter_begin()
@@ -210,7 +214,7 @@ static void move_short(struct code *code, int copy, struct jumps *few, struct ju
 		struct jumps last = { .n = 0 }, whole = { .n = 0 };
 
 		filter_unless(code, 8 * i + 8 - shift_of(code, copy), &last);
-		load_word(code, copy, BPF_REG_5, i);
+		load_word(code, copy, BPF_REG_5, i, BPF_REG_4);
 		filter_jump_ahead(code, &whole, BPF_JMP_A(0));
 		filter_land(code, &last);
 		filter_emit(code, BPF_MOV64_REG(BPF_REG_5, BPF_REG_0));
@@ -242,7 +246,7 @@ static void move_all(struct code *code, int copy)
 	fill(code, copy);
 	filter_unless(code, 8 * words - shift_of(code, copy), &is_short);
 	for (int i = 0; i < words; i++) {
-		load_word(code, copy, BPF_REG_0, i);
+		load_word(code, copy, BPF_REG_0, i, BPF_REG_5);
 		filter_emit(code, BPF_STX_MEM(BPF_DW, BPF_REG_10, BPF_REG_0, code->copy[copy] + 8 * i));
 	}
 	filter_jump_ahead(code, &done, BPF_JMP_A(0));

@@ -77,14 +77,6 @@ void filter_fetch(struct code *code, __u32 offset, int size)
 	}
 }
 
-/* The verifier forgets what numbers r0 may be: before Linux 6.8 a word of the stack that has a bounded number is
- * something else to it than one that has any. r5 is lost. */
-static void forget(struct code *code)
-{
-	load(code, BPF_DW, BPF_REG_5, code->zero);
-	filter_emit(code, BPF_ALU64_REG(BPF_XOR, BPF_REG_0, BPF_REG_5));
-}
-
 /* r0 is the field. */
 static void set(struct code *code, int field)
 {
@@ -147,7 +139,7 @@ static void make_address(struct code *code, int field, __u32 offset)
 	mark(code, field, field, MISSING);
 	filter_unless(code, offset + 4, &is_short);
 	filter_fetch(code, offset, 4);
-	forget(code);
+	filter_forget(code, BPF_REG_0, BPF_REG_5);
 	set(code, field);
 	filter_land(code, &is_short);
 	filter_renew(code);
@@ -162,7 +154,7 @@ static void make_ports(struct code *code, __u32 offset, struct jumps *done)
 		filter_unless(code, offset + 2 * i + 2, done);
 		filter_fetch(code, offset + 2 * i, 2);
 		filter_emit(code, BPF_ENDIAN(BPF_TO_BE, BPF_REG_0, 16));
-		forget(code);
+		filter_forget(code, BPF_REG_0, BPF_REG_5);
 		set(code, F_SOURCE_PORT + i);
 	}
 }
@@ -176,7 +168,7 @@ static void make_protocol(struct code *code, __u32 offset, struct jumps *done)
 	mark(code, F_SOURCE_PORT, F_PROTOCOL, MISSING);
 	filter_unless(code, offset + 1, done);
 	filter_fetch(code, offset, 1);
-	forget(code);
+	filter_forget(code, BPF_REG_0, BPF_REG_5);
 	set(code, F_PROTOCOL);
 	for (int i = 0; i < 3; i++)
 		filter_jump_ahead(code, &has_ports, BPF_JMP32_IMM(BPF_JEQ, BPF_REG_0, protocols[i], 0));
