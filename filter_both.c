@@ -234,8 +234,8 @@ void filter_reserve_joined(struct code *code)
 {
 	code->joined = 0;
 	for (int i = 0; code->pieces && i < code->norder && !code->joined; i++)
-		if (filter_registers(&code->c->tests[code->order[i]]) > 3)
-			code->joined = filter_words(code, 1);
+		if (filter_registers(&code->c->tests[code->order[i]]) > 3) /* never while arithmetic has a value there */
+			code->joined = code->depth[0] ? code->depth[0] : filter_words(code, 1);
 }
 
 /* Values of the frame itself, which no copy has: how many, and where the first one begins. */

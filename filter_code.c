@@ -4,7 +4,7 @@
  *
  *	r0, r4  values of the frame, kept while they are of use; r0 also the result
  *	r1      struct packet
- *	r2, r3  the frame's first byte, and its end
+ *	r2, r3  the frame's first byte, and its end (filter_both.c borrows r3)
  *	r5      the frame's first byte plus the length of an IPv4 header, or nothing
  *
  * Which of this holds at the beginning of a test is what holds on every way to it; in a filter that is_mixed,

@@ -12,10 +12,10 @@
  *
  * Where there is no such field (an IPv4 address in IPv6, a port in a later fragment) its word is NOTHING, and
  * where the frame ends before or within it MISSING: libpcap would fail the whole filter then when it loads it,
- * so V_VALID does, before the first test on a way. IPv6 addresses have no room for either. Their tests come
- * behind one of the type; and their words are there as a whole or not at all, since libpcap loads them one by
- * one as long as they are right: the mask leaves what is not there out of the comparison, and V_VALID comes
- * behind a test that holds.
+ * so V_VALID does, behind the first test on a way, which does not hold. IPv6 addresses have no room for either.
+ * Their tests come behind one of the type; and their words are there as a whole or not at all, since libpcap loads
+ * them one by one as long as they are right: the mask leaves what is not there out of the comparison, and V_VALID
+ * comes behind a test that holds.
  *
  * The verifier must not know what is stored, or it would go on once for each value: so constants are
  * mixed with a zero that it takes for any number. Nor must it learn that what a test compared is what is stored:

@@ -109,7 +109,7 @@ struct test {
 	int to[2];         /* next test when it fails, when it holds; or MATCH, NO_MATCH */
 	int place, from;   /* of filter_flow.c: in order; 1 + 2 * test + outcome that alone leads here, 0: none yet,
 	                    * -1: several */
-	__u32 need;        /* bytes of the frame that every way from here to a match looks at */
+	__u32 need;        /* bytes that a frame has which matches by any way from here */
 	struct exits exits[2]; /* of the group that begins here: where it fails, where it holds */
 };
 #define MATCH    (-2)

@@ -54,13 +54,30 @@ static int tests_in(const struct test *test)
 	return test->kind == V_BOTH ? test->size : 1;
 }
 
+/* May a value be such that the test of it holds, and such that it does not? Of a number that is known beforehand the
+ * verifier would keep account all the way back to where its parts come from. */
+static int is_open(const struct test *test)
+{
+	__u32 most = test->size >= 4 ? 0xffffffff : (1u << 8 * test->size) - 1;
+
+	switch (test->op) {
+	case BPF_JEQ:
+		return test->mask && !(test->k & ~test->mask);
+	case BPF_JLE:
+		return test->k <= most && (test->k || test->span < most);
+	case BPF_JSET:
+		return (test->k & most) != 0;
+	}
+	return 1;
+}
+
 /* Is a test's outcome a matter of one value, of which a number can be made that is zero for that outcome? */
 static int is_plain(const struct test *test)
 {
 	switch (test->kind) {
 	case V_FRAME:
 	case V_PACKET:
-		return test->op != BPF_JEQ || (test->mask && !(test->k & ~test->mask));
+		return is_open(test);
 	case V_FIELD:
 	case V_VALID:
 	case V_BOTH:

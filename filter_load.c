@@ -286,7 +286,7 @@ void filter_load_frame(struct code *code, int reg, __u32 offset, int size)
 	filter_emit(code, filter_load(size, reg, BPF_REG_2, offset));
 }
 
-/* r5 = the length of the IPv4 header that is at base. */
+/* reg = the length of the IPv4 header that is at base. */
 static void load_header_length(struct code *code, int reg, __u32 base)
 {
 	filter_load_frame(code, reg, base, 1);
@@ -294,7 +294,7 @@ static void load_header_length(struct code *code, int reg, __u32 base)
 	filter_emit(code, BPF_ALU32_IMM(BPF_LSH, reg, 2));
 }
 
-/* Of IPv6's 40, if that is what the Ethernet type says; spare is lost. */
+/* r5 = the same, or 40 if the Ethernet type in front of it says that it is one of IPv6; spare is lost. */
 static void load_either_length(struct code *code, int spare, __u32 base)
 {
 	filter_load_frame(code, BPF_REG_5, base - 2, 2);
@@ -307,7 +307,7 @@ static void load_either_length(struct code *code, int spare, __u32 base)
 	filter_emit(code, BPF_ALU64_IMM(BPF_XOR, BPF_REG_5, IP6_HEADER));
 }
 
-/* The same, offset counted from the end of the IPv4 header that is at base, or EITHER. */
+/* Likewise, offset counted from the end of the IPv4 header that is at `from`, of IPv6's if EITHER is set there. */
 void filter_load_transport(struct code *code, int reg, __u32 from, __u32 offset, int size)
 {
 	__u32 base = from & ~EITHER, end = base + offset + size;

@@ -655,7 +655,7 @@ static void test_joined(void)
 		"src host 10.0.0.1", "net 192.168.2.0/24", "dst net 128.0.0.0/1", "host 2001:db8::1", "dst net fe80::/10",
 		"ether src 2:0:0:0:0:1", "ether multicast", "ip[6:2] & 0x1fff = 0", "ip[8] > 63", "ether[12:4] >= 0x86dd6000",
 		"len > 60", "stp", "vlan 100 and port 53", "ip broadcast", "tcp[tcpflags] & tcp-syn != 0", "atalk",
-		"host 0.0.0.0", "host ::", "src net 0.0.0.0/1",
+		"host 0.0.0.0", "host ::", "src net 0.0.0.0/1", "ip[0] < 0", "len >= 0",
 	};
 	static const char *const forms[] = {
 		"%s and %s", "not (%s) and not (%s)", "not (%s) or (%s)",
