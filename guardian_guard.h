@@ -33,6 +33,7 @@ struct guard {
 	int nl, events;
 	struct charge *charges;
 	size_t n;
+	int alone;                /* what led to the reader is closed, and other things may be in its place */
 	int unheard;              /* news wait for room in the reader's socket */
 	int life[2];              /* the deputies' end, the guardian's: end of file is its death */
 	pid_t deputy;             /* 0: none, and to be one itself */

@@ -131,7 +131,8 @@ static void give_terminal_back(const struct guard *guard, int patience_ms)
 {
 	char byte;
 
-	if (guard->duties->terminal && !recv(GUARDIAN_REQUESTS, &byte, 1, MSG_PEEK | MSG_DONTWAIT))
+	if (!guard->alone && guard->duties->terminal &&
+	    !recv(GUARDIAN_REQUESTS, &byte, 1, MSG_PEEK | MSG_DONTWAIT))
 		terminal_give_back(guard->duties->terminal, GUARDIAN_TERMINAL, patience_ms);
 }
 
@@ -150,8 +151,11 @@ static void dismiss_reader(const struct guard *guard)
 {
 	const struct guardian_news news = { .event = LINKS_ARE_CLEAN };
 	struct pollfd reader = { .fd = GUARDIAN_NEWS, .events = POLLOUT };
-	int told = guard->n || send_news(&news);
+	int told;
 
+	if (guard->alone)
+		return;
+	told = guard->n || send_news(&news);
 	close(GUARDIAN_REQUESTS);
 	if (!told && poll(&reader, 1, READER_MS) > 0)
 		send_news(&news);
@@ -168,10 +172,13 @@ static void linger(struct guard *guard)
 {
 	struct pollfd event = { .fd = guard->events, .events = POLLIN };
 
-	close(GUARDIAN_REQUESTS);
-	close(GUARDIAN_NEWS);
-	if (guard->duties->terminal)
-		close(GUARDIAN_TERMINAL);
+	if (!guard->alone) {
+		close(GUARDIAN_REQUESTS);
+		close(GUARDIAN_NEWS);
+		if (guard->duties->terminal)
+			close(GUARDIAN_TERMINAL);
+	}
+	guard->alone = 1; /* the deputies of this one inherit it */
 	dup2(guard->life[0], STDERR_FILENO); /* what cannot be written to */
 	deputize(guard);
 	do {

@@ -185,4 +185,30 @@ stop_xguard flaps 0
 within "$((($(now) - before) / 1000000))" 0 5000 'the reader ends soon after'
 like "$work/flaps.err" '^xguard: the process that detaches has died: its deputy has detached' 'and knows why'
 ok 'and leaves no instance' wait_for 5 no_instance "$reader"
+
+# One that cannot take the program off, as long as strace is there, goes on trying; and so do its deputies.
+newest_of() { children_of "$1" | tr ' ' '\n' | grep . | tail -n 1; }
+has_newer() { [ -n "$(newest_of "$1")" ] && [ "$(newest_of "$1")" != "$2" ]; }
+ip netns exec "$receiver" "$XGUARD" -i rx0 -u </dev/null >"$work/stuck.out" 2>"$work/stuck.err" &
+reader=$!
+children="$children $reader"
+wait_for 5 has_program "$receiver" rx0
+guardian=$(newest_of "$reader")
+deputy=$(newest_of "$guardian")
+start strace strace -f -o "$work/strace" -e trace=sendto -e inject=sendto:error=EACCES -p "$guardian"
+await_line "$work/strace.err" attached
+kill -KILL "$reader"
+for generation in first second third; do
+	wait_for 5 has_newer "$guardian" "$deputy"
+	report $? "what cannot take the program off goes on trying: the $generation"
+	[ $generation != third ] || break
+	deputy=$(newest_of "$guardian")
+	kill -KILL "$guardian"
+	guardian=$deputy deputy=
+done
+has_program "$receiver" rx0
+report $? 'the program is there'
+stop strace
+ok 'the last one takes it off when it can' wait_for 5 has_no_program "$receiver" rx0
+ok 'and ends' wait_for 5 ended "$guardian"
 done_testing
