@@ -4,25 +4,11 @@
  * as it is wanted to. That both end so: the bits of both; that one does: the product, which must not overflow,
  * so account is kept of how many bits a number may have.
  */
-#include <arpa/inet.h>
 #include <string.h>
 
 #include "bpf_insn.h"
 #include "filter_code.h"
 #include "packet.h"
-
-/* The registers that joined tests have: the first one for what comes out. */
-static const __u8 registers[] = { BPF_REG_0, BPF_REG_4, BPF_REG_5 };
-
-#define FIRST_IS_LOW (__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__)
-
-/* A constant in the byte order in which a value is loaded. */
-static __u32 as_loaded(const struct test *test, __u32 k)
-{
-	if (test->kind == V_PACKET || test->size == 1)
-		return k;
-	return test->size == 2 ? htons(k) : htonl(k);
-}
 
 /* A number becomes 1 if it is not zero. spare is lost if it has 64 bits. */
 static int to_bit(struct code *code, int reg, int bits, int spare)
@@ -75,7 +61,7 @@ static int any_of(struct code *code, const struct test *test, int reg, int spare
 
 	filter_load_value(code, spare, test);
 	for (int i = 0; i < n; i++) {
-		__u32 change = as_loaded(test, k[i]) ^ (i ? as_loaded(test, k[i - 1]) : 0);
+		__u32 change = filter_as_loaded(test, k[i]) ^ (i ? filter_as_loaded(test, k[i - 1]) : 0);
 
 		filter_emit(code, BPF_ALU32_IMM(BPF_XOR, spare, change));
 		filter_emit(code, i ? BPF_ALU64_REG(BPF_MUL, reg, spare) : BPF_MOV64_REG(reg, spare));
@@ -97,62 +83,49 @@ static int mac(struct code *code, const struct test *test, int reg, int spare)
 	return 48;
 }
 
-/* Of the frame or of struct packet: reg = a number that is zero for the outcome that is returned; *bits: how many
- * it has. */
-static int value(struct code *code, const struct test *test, int reg, int spare, int *bits)
+/* Of which outcome is a number made that is zero, whatever is wanted? */
+static int zero_of(const struct test *test)
 {
-	__u32 mask = as_loaded(test, test->mask), k = as_loaded(test, test->k);
-
-	*bits = 8 * test->size;
-	if (test->op == ANY_OF) {
-		*bits = any_of(code, test, reg, spare);
-		return 1;
-	}
-	if (test->size == 6) {
-		*bits = mac(code, test, reg, spare);
-		return 1;
-	}
-	filter_load_value(code, reg, test);
-	switch (test->op) {
-	case BPF_JSET:
-		filter_emit(code, BPF_ALU32_IMM(BPF_AND, reg, k));
-		return 0;
-	case BPF_JLE:
-		if (test->kind != V_PACKET && test->size > 1)
-			filter_emit(code, BPF_ENDIAN(BPF_TO_BE, reg, test->size * 8));
-		filter_emit(code, BPF_ALU32_IMM(BPF_SUB, reg, test->k));
-		*bits = above(code, reg, test->span, spare);
-		return 1;
-	}
-	if (test->mask != (test->size == 4 ? 0xffffffff : (1u << 8 * test->size) - 1))
-		filter_emit(code, BPF_ALU32_IMM(BPF_AND, reg, mask));
-	if (k)
-		filter_emit(code, BPF_ALU32_IMM(BPF_XOR, reg, k));
-	return 1;
+	return test->op != BPF_JSET;
 }
 
-static int field(struct code *code, const struct test *test, const __u8 *regs, int *bits)
+/* A value of the frame or of struct packet. Returns how many bits reg may have. */
+static int value(struct code *code, const struct test *test, int reg, int spare)
 {
-	if (test->kind == V_VALID) {
-		filter_field_missing(code, test, regs[0]);
-		filter_emit(code, BPF_ALU64_IMM(BPF_AND, regs[0], 2));
-		*bits = 2;
-		return 1;
+	__u32 mask = filter_as_loaded(test, test->mask), k = filter_as_loaded(test, test->k);
+
+	if (test->op == ANY_OF)
+		return any_of(code, test, reg, spare);
+	if (test->size == 6)
+		return mac(code, test, reg, spare);
+	filter_load_value(code, reg, test);
+	if (test->op == BPF_JLE) {
+		if (!filter_is_ordered(test))
+			filter_emit(code, BPF_ENDIAN(BPF_TO_BE, reg, test->size * 8));
+		filter_emit(code, BPF_ALU32_IMM(BPF_SUB, reg, test->k));
+		return above(code, reg, test->span, spare);
 	}
-	if (!test->span) {
-		filter_field_differs(code, test, regs);
-		*bits = filter_is_address6(test->size) ? 64 : 34;
-		return 1;
+	if (test->op == BPF_JSET) {
+		filter_emit(code, BPF_ALU32_IMM(BPF_AND, reg, k));
+	} else {
+		if (test->mask != filter_all_bits(test->size))
+			filter_emit(code, BPF_ALU32_IMM(BPF_AND, reg, mask));
+		if (k)
+			filter_emit(code, BPF_ALU32_IMM(BPF_XOR, reg, k));
 	}
-	filter_emit(code, filter_load(8, regs[0], BPF_REG_10, code->field[test->size]));
-	filter_emit(code, BPF_MOV64_REG(regs[1], regs[0]));
-	filter_emit(code, BPF_ALU64_IMM(BPF_SUB, regs[0], test->k));
-	filter_emit(code, BPF_ALU64_IMM(BPF_NEG, regs[1], 0));
-	filter_emit(code, BPF_ALU64_IMM(BPF_ADD, regs[1], test->k + test->span));
-	filter_emit(code, BPF_ALU64_REG(BPF_OR, regs[0], regs[1])); /* negative: it is less, or more */
-	filter_emit(code, BPF_ALU64_IMM(BPF_RSH, regs[0], 63));
-	*bits = 1;
-	return 1;
+	return 8 * test->size;
+}
+
+/* The same of any test that is not joined; regs[0] is made, the other two are lost. */
+static int number(struct code *code, const struct test *test, const __u8 *regs)
+{
+	if (test->kind == V_FIELD)
+		return filter_field_differs(code, test, regs);
+	if (test->kind != V_VALID)
+		return value(code, test, regs[0], regs[1]);
+	filter_field_missing(code, test, regs[0]);
+	filter_emit(code, BPF_ALU64_IMM(BPF_AND, regs[0], 2));
+	return 2;
 }
 
 /* Of a frame in pieces the kernel may be asked meanwhile, which loses r3. */
@@ -181,41 +154,37 @@ static int cost(const struct code *code, const struct test *test, int wanted)
 	if (test->kind == V_BOTH)
 		return cost(code, &tests[test->left], wanted == (int)test->mask) +
 		       cost(code, &tests[test->right], wanted == (int)test->span);
-	return wanted == (test->op == BPF_JSET);
+	return wanted != zero_of(test);
 }
+
+static int make_both(struct code *code, const struct test *test, int wanted, const __u8 *regs);
 
 /* regs[0] = zero if a test ends as it is wanted to; the other two are lost. Returns how many bits it may have. */
 static int make(struct code *code, const struct test *test, int wanted, const __u8 *regs)
 {
-	const struct test *tests = code->c->tests, *first, *second;
-	int wants[2], bits[2], zero, other = regs[1];
+	int bits;
 
-	if (test->kind != V_BOTH) {
-		zero = test->kind == V_FIELD || test->kind == V_VALID ? field(code, test, regs, bits) :
-			value(code, test, regs[0], regs[1], bits);
-		return zero == wanted ? bits[0] : negate(code, regs[0], bits[0], regs[1]);
-	}
-	first = &tests[test->left];
-	second = &tests[test->right];
-	wants[0] = wanted == (int)test->mask;
-	wants[1] = wanted == (int)test->span;
-	if (filter_registers(first) < filter_registers(second)) {
-		const struct test *swap = first;
-		int want = wants[0];
+	if (test->kind == V_BOTH)
+		return make_both(code, test, wanted, regs);
+	bits = number(code, test, regs);
+	return wanted == zero_of(test) ? bits : negate(code, regs[0], bits, regs[1]);
+}
 
-		first = second;
-		second = swap;
-		wants[0] = wants[1];
-		wants[1] = want;
-	}
-	bits[0] = make(code, first, wants[0], regs);
-	if (filter_registers(second) > 2) {
+static int make_both(struct code *code, const struct test *test, int wanted, const __u8 *regs)
+{
+	const struct test *parts[] = { &code->c->tests[test->left], &code->c->tests[test->right] };
+	const int wants[] = { wanted == (int)test->mask, wanted == (int)test->span };
+	int first = filter_registers(parts[0]) < filter_registers(parts[1]);
+	int bits[2], other = regs[1];
+
+	bits[0] = make(code, parts[first], wants[first], regs);
+	if (filter_registers(parts[!first]) > 2) {
 		put_aside(code, regs[0]);
 		bits[1] = bits[0];
-		bits[0] = make(code, second, wants[1], regs);
+		bits[0] = make(code, parts[!first], wants[!first], regs);
 		other = fetch_back(code, regs[1]);
 	} else {
-		bits[1] = make(code, second, wants[1], regs + 1);
+		bits[1] = make(code, parts[!first], wants[!first], regs + 1);
 	}
 	if (wanted) {
 		filter_emit(code, BPF_ALU64_REG(BPF_OR, regs[0], other));
@@ -252,7 +221,7 @@ static int uncopied(const struct code *code, const struct test *test, __u32 *fir
 	return 1;
 }
 
-int filter_both(struct code *code, const struct test *test)
+int filter_both(struct code *code, const struct test *test, const __u8 *regs)
 {
 	int wanted = cost(code, test, 1) <= cost(code, test, 0);
 	__u32 first = ~0u;
@@ -260,7 +229,7 @@ int filter_both(struct code *code, const struct test *test)
 
 	if (n > code->pieces)
 		filter_have(code, first, test->offset); /* here, since r3 and r5 would be lost */
-	make(code, test, wanted, registers);
+	make_both(code, test, wanted, regs);
 	if (filter_registers(test) > 3 && !code->pieces)
 		filter_emit(code, BPF_LDX_MEM(BPF_DW, BPF_REG_3, BPF_REG_1, offsetof(struct packet, data_end)));
 	return wanted;

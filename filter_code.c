@@ -19,7 +19,6 @@
  *	r9, r7, r6  what else is in r0, r4, r1
  *	r8          the length of that IPv4 header alone
  */
-#include <arpa/inet.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -31,19 +30,10 @@
 #define TWICE_MAX 512
 
 /* Takes from 8 bytes that were loaded the last two. */
-#define MAC_SHIFT (__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__ ? BPF_LSH : BPF_RSH)
+#define MAC_SHIFT (FIRST_IS_LOW ? BPF_LSH : BPF_RSH)
 
-static const __u8 registers[2] = { BPF_REG_0, BPF_REG_4 };
-
-void filter_load_value(struct code *code, int reg, const struct test *test)
-{
-	if (test->kind == V_FRAME)
-		filter_load_frame(code, reg, test->offset, filter_loaded(test->size));
-	else if (test->kind == V_TRANSPORT)
-		filter_load_transport(code, reg, test->base, test->offset, test->size);
-	else
-		filter_emit(code, filter_load(test->size, reg, BPF_REG_1, test->offset));
-}
+/* Those of values come first. */
+static const __u8 registers[] = { BPF_REG_0, BPF_REG_4, BPF_REG_5 };
 
 /* The value of a test: the index of the register that holds it, in host order where asked for. */
 static int fetch(struct code *code, int number, int ordered)
@@ -59,7 +49,7 @@ static int fetch(struct code *code, int number, int ordered)
 		i = now->next;
 		filter_load_value(code, registers[i], test);
 		now->value[i] = number;
-		now->ordered[i] = test->kind == V_PACKET || test->size == 1;
+		now->ordered[i] = filter_is_ordered(test);
 		if (test->size == 6) /* without the two bytes behind them */
 			filter_emit(code, BPF_ALU64_IMM(MAC_SHIFT, registers[i], 16));
 	}
@@ -198,9 +188,7 @@ static void always(struct code *code, const struct test *test, int outcome)
 /* A constant in the byte order in which a value is held. */
 static __u32 as_loaded(const struct code *code, const struct test *test, int i, __u32 k)
 {
-	if (code->now.ordered[i])
-		return k;
-	return test->size == 2 ? htons(k) : htonl(k);
+	return code->now.ordered[i] ? k : filter_as_loaded(test, k);
 }
 
 /* The product of the differences is zero: one branch, where else each value costs the verifier one. */
@@ -247,13 +235,12 @@ static void emit_mac(struct code *code, const struct test *test, int i)
 
 	memcpy(&value, code->c->addresses[test->k].bytes, sizeof(value));
 	code->now.transport = -1;
-	filter_constant64(code, BPF_REG_5, MAC_SHIFT == BPF_LSH ? value << 16 : value >> 16);
+	filter_constant64(code, BPF_REG_5, FIRST_IS_LOW ? value << 16 : value >> 16);
 	branch(code, test, BPF_JMP_REG(BPF_JEQ, registers[i], BPF_REG_5, 0), 0);
 }
 
 static void emit_equal(struct code *code, const struct test *test, int i)
 {
-	__u32 all = test->size == 4 ? 0xffffffff : (1u << 8 * test->size) - 1;
 	__u32 k = test->k, mask = test->mask;
 	int reg = registers[i];
 
@@ -263,7 +250,7 @@ static void emit_equal(struct code *code, const struct test *test, int i)
 	}
 	k = as_loaded(code, test, i, k);
 	mask = as_loaded(code, test, i, mask);
-	if (mask == all) {
+	if (mask == filter_all_bits(test->size)) {
 		branch(code, test, BPF_JMP32_IMM(BPF_JEQ, reg, k, 0), 0);
 	} else if (!k || (k == mask && !(mask & (mask - 1)))) {
 		branch(code, test, BPF_JMP32_IMM(BPF_JSET, reg, mask, 0), !k);
@@ -300,8 +287,6 @@ static void emit_chain(struct code *code, const struct test *test)
 
 static void emit_field(struct code *code, const struct test *test)
 {
-	static const __u8 regs[] = { BPF_REG_0, BPF_REG_4, BPF_REG_5 };
-
 	code->now.value[0] = code->now.value[1] = -1;
 	if (test->kind == V_VALID) {
 		filter_field_missing(code, test, BPF_REG_0);
@@ -309,13 +294,8 @@ static void emit_field(struct code *code, const struct test *test)
 		return;
 	}
 	code->now.transport = -1;
-	if (test->span) {
-		filter_field_above(code, test, BPF_REG_0);
-		branch(code, test, BPF_JMP_IMM(BPF_JLE, BPF_REG_0, test->span, 0), 0);
-	} else {
-		filter_field_differs(code, test, regs);
-		branch(code, test, BPF_JMP_IMM(BPF_JEQ, BPF_REG_0, 0, 0), 0);
-	}
+	filter_field_differs(code, test, registers);
+	branch(code, test, BPF_JMP_IMM(BPF_JEQ, BPF_REG_0, 0, 0), 0);
 }
 
 static void emit_both(struct code *code, const struct test *test)
@@ -323,58 +303,62 @@ static void emit_both(struct code *code, const struct test *test)
 	int outcome;
 
 	code->now.value[0] = code->now.value[1] = code->now.transport = -1;
-	outcome = filter_both(code, test);
+	outcome = filter_both(code, test, registers);
 	branch(code, test, BPF_JMP_IMM(BPF_JEQ, BPF_REG_0, 0, 0), !outcome);
+}
+
+/* A value of the frame or of struct packet. */
+static void emit_value(struct code *code, int number)
+{
+	const struct test *test = &code->c->tests[number];
+	int i = fetch(code, number, test->op == BPF_JLE), reg;
+
+	if (test->size == 6) {
+		emit_mac(code, test, i);
+		return;
+	}
+	switch (test->op) {
+	case BPF_JEQ:
+		emit_equal(code, test, i);
+		break;
+	case BPF_JLE: /* of the copy alone the verifier learns a range: paths stay alike, and few */
+		reg = changed(code, i, BPF_SUB, test->k);
+		branch(code, test, BPF_JMP32_IMM(BPF_JLE, reg, test->span, 0), 0);
+		break;
+	case ANY_OF:
+		emit_any_of(code, test, i);
+		break;
+	default:
+		branch(code, test, BPF_JMP32_IMM(BPF_JSET, registers[i], as_loaded(code, test, i, test->k), 0), 0);
+	}
 }
 
 static void emit_test(struct code *code, int number)
 {
 	const struct test *test = &code->c->tests[number];
-	__u32 k = test->k;
-	int i, reg;
 
 	code->now = code->states[number];
 	if (code->c->is_mixed && code->states[number].reached > 1)
 		code->now.value[0] = code->now.value[1] = code->now.transport = -1;
 	code->start[number] = code->len;
 	code->need = test->need;
-	if (test->kind == V_ARITH) {
+	switch (test->kind) {
+	case V_ARITH:
 		emit_relation(code, test);
-		return;
-	}
-	if (test->kind == V_CHAIN) {
+		break;
+	case V_CHAIN:
 		emit_chain(code, test);
-		return;
-	}
-	if (test->kind == V_FIELD || test->kind == V_VALID) {
+		break;
+	case V_FIELD:
+	case V_VALID:
 		emit_field(code, test);
-		return;
-	}
-	if (test->kind == V_BOTH) {
+		break;
+	case V_BOTH:
 		emit_both(code, test);
-		return;
+		break;
+	default:
+		emit_value(code, number);
 	}
-	i = fetch(code, number, test->op == BPF_JLE);
-	if (test->size == 6) {
-		emit_mac(code, test, i);
-		return;
-	}
-	if (test->op == BPF_JEQ) {
-		emit_equal(code, test, i);
-		return;
-	}
-	if (test->op == BPF_JLE) {
-		/* Of the copy alone the verifier learns a range: paths stay alike, and few. */
-		reg = changed(code, i, BPF_SUB, test->k);
-		branch(code, test, BPF_JMP32_IMM(BPF_JLE, reg, test->span, 0), 0);
-		return;
-	}
-	if (test->op == ANY_OF) {
-		emit_any_of(code, test, i);
-		return;
-	}
-	branch(code, test, BPF_JMP32_IMM(BPF_JSET, registers[i], as_loaded(code, test, i, k), 0),
-	       0);
 }
 
 static void emit_end(struct code *code)

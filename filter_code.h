@@ -66,6 +66,8 @@ static inline int filter_is_ethernet(const struct code *code)
 	return code->c->field_header != 0;
 }
 
+#define FIRST_IS_LOW (__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__) /* the first byte, in a register */
+
 #define ETHERNET 14 /* bytes of its header: no frame on such a link is shorter */
 
 /* Bytes in front of the frame's first one on the stack, so that IP's header behind Ethernet's 14 is aligned. */
@@ -77,7 +79,6 @@ static inline int filter_shift(const struct code *code)
 /* filter_load.c. What they do is said there. */
 int filter_words(struct code *code, int n); /* so many words of the stack: where they begin */
 void filter_reserve_window(struct code *code);
-void filter_load_value(struct code *code, int reg, const struct test *test);
 void filter_emit(struct code *code, struct bpf_insn insn);
 void filter_append(struct code *code, struct bpf_insn insn); /* registers as they are */
 void filter_jump(struct code *code, struct bpf_insn insn, int to);
@@ -103,6 +104,11 @@ void filter_take(struct code *code, int reg, __u32 byte, int size);
 void filter_jump_ahead(struct code *code, struct jumps *jumps, struct bpf_insn insn);
 void filter_land(struct code *code, struct jumps *jumps);
 
+/* The value of a test into reg; is it in host byte order then? And a constant in the order that it is in. */
+void filter_load_value(struct code *code, int reg, const struct test *test);
+int filter_is_ordered(const struct test *test);
+__u32 filter_as_loaded(const struct test *test, __u32 k);
+
 /*
  * filter_copy.c: copy the frame's beginning where that is of use; and load from a copy what stands in one.
  * Returns 0 where it does not. Then what filter_field.c uses, too: see there.
@@ -119,14 +125,13 @@ void filter_store(struct code *code, int reg, int at);
 void filter_forget(struct code *code, int reg, int spare);
 
 /*
- * filter_field.c: have words for the fields that tests are about; put them there. A register that is 0 if the
- * field is what the test wants; that is at most the test's span if it is; that has bit 1 set if the frame ends
- * before or within it. Of the three registers regs the first is for what comes out, the others are lost.
+ * filter_field.c: have words for the fields that tests are about; put them there. regs[0] = 0 if the field is
+ * what the test wants, of so many bits as are returned; the other two are lost. And reg with bit 1 set if the frame
+ * ends before or within it.
  */
 void filter_reserve_fields(struct code *code);
 void filter_make_fields(struct code *code);
-void filter_field_differs(struct code *code, const struct test *test, const __u8 *regs);
-void filter_field_above(struct code *code, const struct test *test, int reg);
+int filter_field_differs(struct code *code, const struct test *test, const __u8 *regs);
 void filter_field_missing(struct code *code, const struct test *test, int reg);
 
 /* Jump to done unless the frame has what tells the type of what stands at code->c->field_header; and then to
@@ -136,9 +141,10 @@ void filter_field_type(struct code *code, struct jumps *arp, struct jumps *six, 
 /* r0 = size bytes at offset, counted from r4, which are known to be there. */
 void filter_fetch(struct code *code, __u32 offset, int size);
 
-/* filter_both.c: have a word for joined tests; r0 = 0 if one has the outcome that is returned. r4, r5 are lost. */
+/* filter_both.c: have a word for joined tests; regs[0] = 0 if one has the outcome that is returned; the other two
+ * are lost. */
 void filter_reserve_joined(struct code *code);
-int filter_both(struct code *code, const struct test *test);
+int filter_both(struct code *code, const struct test *test, const __u8 *regs);
 
 /* filter_eval.c: an arithmetic expression into r0; what is at code->depth[depth] and up is lost, and r4. */
 void filter_reserve_arith(struct code *code);

@@ -14,7 +14,6 @@
 #include "filter_code.h"
 #include "packet.h"
 
-#define FIRST_IS_LOW (__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__)
 #define WORTHWHILE   24  /* tests of what a copy has; where the frame is in pieces one will do */
 
 void filter_renew(struct code *code)

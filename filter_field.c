@@ -31,7 +31,7 @@
 
 #define NOTHING (1ull << 32)
 #define MISSING (1ull << 33)
-#define UPPER_HALF (__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__ ? 4 : 0)
+#define UPPER_HALF (FIRST_IS_LOW ? 4 : 0)
 
 enum { ETH_IP = 0x800, ETH_ARP = 0x806, ETH_RARP = 0x8035, ETH_IP6 = 0x86dd };
 enum { IP_TCP = 6, IP_UDP = 17, IP_SCTP = 132 };
@@ -305,19 +305,11 @@ static void address6_differs(struct code *code, const struct test *test, const _
 		filter_emit(code, BPF_ALU64_REG(BPF_OR, regs[0], regs[2]));
 }
 
-void filter_field_differs(struct code *code, const struct test *test, const __u8 *regs)
+static void address_differs(struct code *code, const struct test *test, const __u8 *regs)
 {
 	__u32 k = htonl(test->k & test->mask);
 
-	if (filter_is_address6(test->size)) {
-		address6_differs(code, test, regs);
-		return;
-	}
 	load(code, BPF_DW, regs[0], code->field[test->size]);
-	if (test->size > F_DESTINATION) {
-		filter_emit(code, BPF_ALU64_IMM(BPF_XOR, regs[0], test->k));
-		return;
-	}
 	if (test->mask != 0xffffffff) {
 		filter_constant64(code, regs[1], htonl(test->mask) | NOTHING | MISSING);
 		filter_emit(code, BPF_ALU64_REG(BPF_AND, regs[0], regs[1]));
@@ -330,12 +322,35 @@ void filter_field_differs(struct code *code, const struct test *test, const __u8
 	}
 }
 
-/* reg = how far the field is above the least that is wanted. */
-void filter_field_above(struct code *code, const struct test *test, int reg)
+/* One of two differences is negative where a port is outside. */
+static void leaves_range(struct code *code, const struct test *test, const __u8 *regs)
 {
-	load(code, BPF_DW, reg, code->field[test->size]);
-	filter_emit(code, BPF_ALU64_IMM(BPF_XOR, reg, 0));
-	filter_emit(code, BPF_ALU64_IMM(BPF_SUB, reg, test->k));
+	load(code, BPF_DW, regs[0], code->field[test->size]);
+	filter_emit(code, BPF_MOV64_REG(regs[1], regs[0]));
+	filter_emit(code, BPF_ALU64_IMM(BPF_SUB, regs[0], test->k));
+	filter_emit(code, BPF_ALU64_IMM(BPF_NEG, regs[1], 0));
+	filter_emit(code, BPF_ALU64_IMM(BPF_ADD, regs[1], test->k + test->span));
+	filter_emit(code, BPF_ALU64_REG(BPF_OR, regs[0], regs[1]));
+	filter_emit(code, BPF_ALU64_IMM(BPF_RSH, regs[0], 63));
+}
+
+int filter_field_differs(struct code *code, const struct test *test, const __u8 *regs)
+{
+	if (filter_is_address6(test->size)) {
+		address6_differs(code, test, regs);
+		return 64;
+	}
+	if (test->span) {
+		leaves_range(code, test, regs);
+		return 1;
+	}
+	if (test->size <= F_DESTINATION) {
+		address_differs(code, test, regs);
+	} else {
+		load(code, BPF_DW, regs[0], code->field[test->size]);
+		filter_emit(code, BPF_ALU64_IMM(BPF_XOR, regs[0], test->k));
+	}
+	return 34; /* MISSING is the last bit */
 }
 
 /* Half a word, of which the verifier does not know that it is the same as the word's. */

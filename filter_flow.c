@@ -101,9 +101,11 @@ static int merge(struct flow *flow, int head)
 		for (int outcome = 0; outcome < 2; outcome++)
 			if (t->to[outcome] >= 0)
 				t->to[outcome] = same[t->to[outcome]];
-		if (is_idle(t))
+		if (is_idle(t)) {
 			same[test] = t->to[0];
-		if (is_idle(t) || t->kind != V_VALID)
+			continue;
+		}
+		if (t->kind != V_VALID)
 			continue;
 		for (other = last; other >= 0; other = tests[other].right)
 			if (filter_same_value(t, &tests[other]) && t->to[1] == tests[other].to[1])
@@ -386,7 +388,8 @@ int filter_order(struct compiler *c, int *head, int **order)
 	facts = need_memory(c, 4, 2 * flow->words, sizeof(*facts));
 	if (!flow->known)
 		filter_no_memory(c);
-	find_needs(flow, flow->norder);
+	if (c->is_mixed) /* lead() asks about them */
+		find_needs(flow, flow->norder);
 	*head = follow(flow, facts, *head);
 	arrive(flow, facts, -1, *head);
 	for (int i = 0; i < flow->norder; i++)

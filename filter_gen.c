@@ -155,7 +155,6 @@ int filter_always(struct compiler *c, int outcome)
 int filter_masked(struct compiler *c, enum test_kind kind, __u32 offset, int size,
 		  __u32 mask, int op, __u32 k)
 {
-	__u32 all = size >= 4 ? 0xffffffff : (1u << 8 * size) - 1;
 	struct test *test = new_test(c);
 
 	if (offset > 2 * FIXED_OFFSET_MAX || c->payload + c->network > FIXED_OFFSET_MAX)
@@ -164,7 +163,7 @@ int filter_masked(struct compiler *c, enum test_kind kind, __u32 offset, int siz
 	test->size = size;
 	test->op = op;
 	test->offset = offset;
-	test->mask = mask & all;
+	test->mask = mask & filter_all_bits(size);
 	test->k = k;
 	test->right = -1;
 	if (kind == V_TRANSPORT)

@@ -89,6 +89,12 @@ struct address {
 	unsigned int prefix;
 };
 
+/* All bits of a value of so many bytes, 32 at most. */
+static inline __u32 filter_all_bits(int size)
+{
+	return size >= 4 ? 0xffffffff : (1u << 8 * size) - 1;
+}
+
 #define EITHER (1u << 16) /* in base: the header may be one of IPv6 */
 
 /* A group of tests goes by the number of its first one, which holds the group's exits. */

@@ -38,15 +38,11 @@ int filter_registers(const struct test *test)
 
 static int registers_for(const struct test *a, const struct test *b)
 {
-	int most = filter_registers(a), least = filter_registers(b);
+	int one = filter_registers(a), other = filter_registers(b);
 
-	if (most < least) {
-		int swap = most;
-
-		most = least;
-		least = swap;
-	}
-	return most > least ? most : least + 1;
+	if (one == other)
+		return one + 1;
+	return one > other ? one : other;
 }
 
 static int tests_in(const struct test *test)
@@ -58,7 +54,7 @@ static int tests_in(const struct test *test)
  * verifier would keep account all the way back to where its parts come from. */
 static int is_open(const struct test *test)
 {
-	__u32 most = test->size >= 4 ? 0xffffffff : (1u << 8 * test->size) - 1;
+	__u32 most = filter_all_bits(test->size);
 
 	switch (test->op) {
 	case BPF_JEQ:

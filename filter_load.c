@@ -347,3 +347,24 @@ void filter_load_indexed(struct code *code, int reg, __u32 offset, int size)
 	filter_emit(code, filter_load(size, reg, BPF_REG_4, offset));
 }
 
+void filter_load_value(struct code *code, int reg, const struct test *test)
+{
+	if (test->kind == V_FRAME)
+		filter_load_frame(code, reg, test->offset, filter_loaded(test->size));
+	else if (test->kind == V_TRANSPORT)
+		filter_load_transport(code, reg, test->base, test->offset, test->size);
+	else
+		filter_emit(code, filter_load(test->size, reg, BPF_REG_1, test->offset));
+}
+
+int filter_is_ordered(const struct test *test)
+{
+	return test->kind == V_PACKET || test->size == 1;
+}
+
+__u32 filter_as_loaded(const struct test *test, __u32 k)
+{
+	if (filter_is_ordered(test))
+		return k;
+	return test->size == 2 ? htons(k) : htonl(k);
+}
