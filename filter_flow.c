@@ -317,7 +317,7 @@ static __u32 need_of_test(const struct compiler *c, const struct test *test)
 	case V_FRAME:
 		return test->offset + test->size;
 	case V_TRANSPORT: /* of a header without a length; but IPv6's has one, and of IPv4 the protocol is known */
-		return (test->base & ~EITHER) + (test->base & EITHER ? 10 : test->offset + test->size);
+		return (test->base & BASE) + (test->base & EITHER ? 10 : test->offset + test->size);
 	case V_ARITH:
 		left = need_of_arith(c, test->left);
 		right = need_of_arith(c, test->right);

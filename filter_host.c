@@ -12,6 +12,12 @@ enum { IP_ICMP = 1, IP_TCP = 6, IP_UDP = 17, IP_ICMP6 = 58, IP_SCTP = 132 };
 
 #define KEY(member) (offsetof(struct packet, key) + offsetof(struct flow_key, member))
 
+/* Is what may stand at two places asked for once, since there are many? */
+static int is_twofold(const struct compiler *c)
+{
+	return c->is_mixed && c->link == L_ETHERNET && !c->labels;
+}
+
 /* Join what is asked of the source and of the destination as a direction says. */
 static int directed(struct compiler *c, enum direction direction, int source,
 		    int destination)
@@ -19,6 +25,19 @@ static int directed(struct compiler *c, enum direction direction, int source,
 	if (direction == D_AND)
 		return filter_and(c, source, destination);
 	return filter_or(c, source, destination);
+}
+
+/* An IPv4 address of a packet of IPv4, ARP or RARP. */
+static int either_host_at(struct compiler *c, __u32 address, __u32 mask, enum direction direction)
+{
+	int is_source = direction == D_SRC, group;
+
+	if (direction != D_SRC && direction != D_DST)
+		return directed(c, direction, either_host_at(c, address, mask, D_SRC),
+				either_host_at(c, address, mask, D_DST));
+	group = filter_masked(c, V_TRANSPORT, is_source ? IP_SOURCE : IP_DESTINATION, 4, mask, BPF_JEQ, address);
+	c->tests[group].base |= OR_ARP;
+	return group;
 }
 
 /* An IPv4 address at source or destination, counted from the network header. */
@@ -50,6 +69,9 @@ int filter_host(struct compiler *c, const struct token *token, __u32 address, __
 		arp = filter_fields(c, F_SOURCE, q.direction, mask, address, 0);
 		return ip < 0 ? arp : filter_and(c, ip, arp);
 	}
+	if (is_twofold(c) && q.protocol == P_DEFAULT)
+		return filter_and(c, filter_any_of(c, c->link_type, 2, ETH_IP, ETH_ARP, ETH_RARP),
+				  either_host_at(c, address, mask, q.direction));
 	if (q.protocol == P_DEFAULT || q.protocol == P_IP)
 		ip = filter_and(c, filter_ethertype(c, token, ETH_IP),
 				host_at(c, IP_SOURCE, IP_DESTINATION, address, mask, q.direction));
@@ -208,7 +230,7 @@ int filter_ports(struct compiler *c, const struct token *token, __u32 low, __u32
 		ip = filter_fields(c, F_SOURCE_PORT, direction, 0, low, high - low);
 		return !protocol ? ip : filter_and(c, filter_field(c, F_PROTOCOL, 0, protocol, 0), ip);
 	}
-	either = c->is_mixed && c->link == L_ETHERNET && !c->labels; /* once, if there are many */
+	either = is_twofold(c);
 	ip6 = filter_ethertype(c, token, ETH_IP6);
 	ip6 = filter_and(c, ip6, has_ports(c, header + 6, protocol));
 	if (!either)

@@ -95,7 +95,10 @@ static inline __u32 filter_all_bits(int size)
 	return size >= 4 ? 0xffffffff : (1u << 8 * size) - 1;
 }
 
-#define EITHER (1u << 16) /* in base: the header may be one of IPv6 */
+/* In base: the header may be one of IPv6; the packet may be one of ARP, whose addresses stand elsewhere. */
+#define EITHER (1u << 16)
+#define OR_ARP (1u << 17)
+#define BASE   0xffffu
 
 /* A group of tests goes by the number of its first one, which holds the group's exits. */
 enum test_kind { V_FRAME, V_TRANSPORT, V_PACKET, V_FIELD, V_VALID, V_ARITH, V_CHAIN, V_ALWAYS, V_BOTH };
@@ -105,7 +108,7 @@ struct test {
 	                    * chain that the filter begins with; V_FIELD, V_VALID: enum field */
 	__u8 op;           /* BPF_JEQ, BPF_JSET, BPF_JLE: from k to k + span, ANY_OF; V_ARITH: all */
 	__u32 offset;      /* in the frame, behind the IPv4 header, in struct packet */
-	__u32 base;        /* V_TRANSPORT: offset of the IPv4 header, or EITHER */
+	__u32 base;        /* V_TRANSPORT: offset of the IPv4 header, with one of the above */
 	__u32 mask;        /* of the value */
 	__u32 k, span;     /* what it is compared with, host byte order; of 6 or 16 bytes the index in
 	                    * c->addresses */

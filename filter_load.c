@@ -12,7 +12,7 @@
 
 #define WINDOW_WORDS 5
 
-enum { ETH_IP6 = 0x86dd, IP6_HEADER = 40 };
+enum { ETH_IP = 0x800, ETH_IP6 = 0x86dd, IP4_SOURCE = 12, IP6_HEADER = 40 };
 
 void filter_append(struct code *code, struct bpf_insn insn)
 {
@@ -294,12 +294,18 @@ static void load_header_length(struct code *code, int reg, __u32 base)
 	filter_emit(code, BPF_ALU32_IMM(BPF_LSH, reg, 2));
 }
 
-/* r5 = the same, or 40 if the Ethernet type in front of it says that it is one of IPv6; spare is lost. */
-static void load_either_length(struct code *code, int spare, __u32 base)
+/* r5 = zero if the Ethernet type in front of base is this one, else less. */
+static void load_is_type(struct code *code, __u32 base, __u16 type)
 {
 	filter_load_frame(code, BPF_REG_5, base - 2, 2);
-	filter_emit(code, BPF_ALU32_IMM(BPF_XOR, BPF_REG_5, htons(ETH_IP6)));
+	filter_emit(code, BPF_ALU32_IMM(BPF_XOR, BPF_REG_5, htons(type)));
 	filter_emit(code, BPF_ALU64_IMM(BPF_NEG, BPF_REG_5, 0));
+}
+
+/* r5 = the same length, or 40 if the Ethernet type in front of it says that it is one of IPv6; spare is lost. */
+static void load_either_length(struct code *code, int spare, __u32 base)
+{
+	load_is_type(code, base, ETH_IP6);
 	filter_emit(code, BPF_ALU64_IMM(BPF_ARSH, BPF_REG_5, 63)); /* no bit of IPv6, all of others */
 	load_header_length(code, spare, base);
 	filter_emit(code, BPF_ALU64_IMM(BPF_XOR, spare, IP6_HEADER));
@@ -307,11 +313,44 @@ static void load_either_length(struct code *code, int spare, __u32 base)
 	filter_emit(code, BPF_ALU64_IMM(BPF_XOR, BPF_REG_5, IP6_HEADER));
 }
 
-/* Likewise, offset counted from the end of the IPv4 header that is at `from`, of IPv6's if EITHER is set there. */
+/*
+ * The address that is at offset behind base in a packet of IPv4, or else of ARP: the sender's stands two bytes
+ * further than the source, the target's eight further than the destination, after which r5 is not needed any more.
+ * (All bits or none AND a constant, which would be shorter, is two ways to the verifier since Linux 6.18.)
+ */
+static void load_address(struct code *code, int reg, __u32 base, __u32 offset, int size)
+{
+	int is_source = offset == IP4_SOURCE;
+	int pointer = is_source ? reg : BPF_REG_5, spare = pointer == BPF_REG_0 ? BPF_REG_4 : BPF_REG_0;
+
+	if (code->now.transport != (int)(base | OR_ARP)) {
+		filter_renew_data(code);
+		load_is_type(code, base, ETH_IP);
+		filter_emit(code, BPF_ALU64_IMM(BPF_RSH, BPF_REG_5, 63));
+	}
+	code->now.transport = is_source ? (int)(base | OR_ARP) : -1;
+	code->now.value[0] = code->now.value[1] = -1;
+	if (is_source)
+		filter_emit(code, BPF_MOV64_REG(reg, BPF_REG_5));
+	filter_emit(code, BPF_ALU64_IMM(BPF_LSH, pointer, is_source ? 1 : 3));
+	if (code->pieces) {
+		load_piece(code, reg, pointer, base + offset, size);
+		return;
+	}
+	filter_from_data(code, pointer);
+	check_end(code, spare, pointer, base + offset + size);
+	filter_emit(code, filter_load(size, reg, pointer, base + offset));
+}
+
+/* Likewise, offset counted from the end of the IPv4 header that is at `from`, or what else that says. */
 void filter_load_transport(struct code *code, int reg, __u32 from, __u32 offset, int size)
 {
-	__u32 base = from & ~EITHER, end = base + offset + size;
+	__u32 base = from & BASE, end = base + offset + size;
 
+	if (from & OR_ARP) {
+		load_address(code, reg, base, offset, size);
+		return;
+	}
 	if (code->now.transport != (int)from) {
 		filter_renew_data(code);
 		if (from & EITHER)

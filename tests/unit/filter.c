@@ -26,6 +26,7 @@
 #define FRAG6   MACS "86dd 60000000 00102c40 " IP6_TO "11000001 00000001 00350400 00080000"
 #define HOPS6   MACS "86dd 60000000 00100040 " IP6_TO "3a00050200000000 8000000000010001"
 #define TAGGED  MACS "8100 0064 0800 4500001c 00000000 40110000 " IP_TO "00350400 00080000"
+#define ARPTAG  MACS "8100 0064 0806 0001080006040001 020000000001 0a000001 000000000000 0a000002"
 #define QINQ    MACS "88a8 0005 8100 0064 0800 4500001c 00000000 40110000 " IP_TO \
 		"00350400 00080000"
 #define MPLS    MACS "8847 00400140 4500001c 00000000 40110000 " IP_TO "00350400 00080000"
@@ -399,7 +400,8 @@ static void test_long(void)
 	}
 }
 
-static const char *const frames[] = { TCP, UDP, OPTIONS, LATER, ARP, TCP6, FRAG6, HOPS6, TAGGED, QINQ, MPLS, STP };
+static const char *const frames[] = { TCP, UDP, OPTIONS, LATER, ARP, TCP6, FRAG6, HOPS6, TAGGED, ARPTAG, QINQ,
+				      MPLS, STP };
 
 /* For how many frames, each cut to many lengths, does a long filter decide otherwise than a short one, of which
  * the tests are not joined? */
@@ -445,7 +447,8 @@ static void test_joined(void)
 		"tcp", "arp", "port 53", "src and dst portrange 53-1024", "tcp dst portrange 8000-9000",
 		"src host 10.0.0.1", "net 192.168.2.0/24", "dst net 128.0.0.0/1", "host 2001:db8::1", "dst net fe80::/10",
 		"ether src 2:0:0:0:0:1", "ether multicast", "ip[6:2] & 0x1fff = 0", "ip[8] > 63", "ether[12:4] >= 0x86dd6000",
-		"len > 60", "stp", "vlan 100 and port 53", "ip broadcast", "tcp[tcpflags] & tcp-syn != 0", "atalk",
+		"len > 60", "stp", "vlan 100 and port 53", "vlan and host 10.0.0.2", "vlan and src net 10.0.0.0/30",
+		"ip broadcast", "tcp[tcpflags] & tcp-syn != 0", "atalk",
 		"host 0.0.0.0", "host ::", "src net 0.0.0.0/1", "ip[0] < 0", "len >= 0",
 	};
 	static const char *const forms[] = {
@@ -457,6 +460,7 @@ static void test_joined(void)
 		int most;
 	} repeated[] = {
 		{ "(host 10.0.0.%1$d and port %1$d)", 4 }, { "(vlan %1$d and port %1$d)", 6 }, { "vlan %d", 2 },
+		{ "(vlan %1$d and host 10.0.0.%1$d)", 6 },
 		{ "(ipx and atalk or len = %d)", 4 }, { "(l1 or host 10.0.0.%d)", 2 },
 		{ "(port %d and tcp[tcpflags] & tcp-syn != 0)", 6 },
 	};
