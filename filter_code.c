@@ -264,15 +264,13 @@ static void emit_relation(struct code *code, const struct test *test)
 {
 	const struct arith *right = &code->c->ariths[test->right];
 
-	filter_evaluate(code, test->left, 0);
 	code->now.value[0] = code->now.value[1] = -1;
 	if (right->kind == A_NUMBER) {
+		filter_evaluate(code, test->left, 0);
 		branch(code, test, BPF_JMP32_IMM(test->op, BPF_REG_0, right->number, 0), 0);
 		return;
 	}
-	filter_emit(code, BPF_STX_MEM(BPF_DW, BPF_REG_10, BPF_REG_0, code->depth[0]));
-	filter_evaluate(code, test->right, 1);
-	filter_emit(code, BPF_LDX_MEM(BPF_DW, BPF_REG_4, BPF_REG_10, code->depth[0]));
+	filter_evaluate_both(code, test->left, test->right, 0, BPF_REG_4);
 	branch(code, test, BPF_JMP32_REG(test->op, BPF_REG_4, BPF_REG_0, 0), 0);
 }
 

@@ -146,9 +146,11 @@ void filter_fetch(struct code *code, __u32 offset, int size);
 void filter_reserve_joined(struct code *code);
 int filter_both(struct code *code, const struct test *test, const __u8 *regs);
 
-/* filter_eval.c: an arithmetic expression into r0; what is at code->depth[depth] and up is lost, and r4. */
+/* filter_eval.c: an arithmetic expression into r0, or two of them, see there; what is at
+ * code->depth[depth] and up is lost, and r4. */
 void filter_reserve_arith(struct code *code);
 void filter_evaluate(struct code *code, int node, int depth);
+void filter_evaluate_both(struct code *code, int left, int right, int depth, int reg);
 
 /*
  * filter_chain.c: have words for chains of headers; walk the one at code->c->field_header, if a test is
