@@ -18,10 +18,12 @@ struct map_definition {
 	__u32 type, key_size, value_size, max_entries, flags;
 };
 
+#define NO_OFFSET SIZE_MAX
+
 static const struct map_kind {
 	const char *name;
 	struct map_definition is;
-	size_t fd;                /* offset in struct bpf_maps */
+	size_t fd;                /* offset in struct bpf_maps; NO_OFFSET: the program's own */
 } map_kinds[] = {
 	{ "cache", { BPF_MAP_TYPE_ARRAY, sizeof(__u32), sizeof(struct flow_slot), 0,
 		     BPF_F_MMAPABLE }, offsetof(struct bpf_maps, cache) },
@@ -29,6 +31,7 @@ static const struct map_kind {
 	  offsetof(struct bpf_maps, flows) },
 	{ "links", { BPF_MAP_TYPE_ARRAY, sizeof(__u32), sizeof(struct link_count), 0,
 		     BPF_F_MMAPABLE }, offsetof(struct bpf_maps, links) },
+	{ "scratch", { BPF_MAP_TYPE_PERCPU_ARRAY, sizeof(__u32), SCRATCH_SIZE, 0, 0 }, NO_OFFSET },
 };
 
 int bpf_code_refuse(struct bpf_code *code, const char *why, ...)
@@ -177,17 +180,21 @@ int bpf_code_constants(struct bpf_code *code, const struct config *config)
 	return 0;
 }
 
-/* The map whose definition stands at an offset of section `maps`; -1: none of ours. */
-static int map_at(struct bpf_code *code, __u64 offset)
+/* The map whose definition stands at an offset of section `maps`, in *fd (-1: not made). Returns 0 if it is none
+ * of ours. */
+static int map_at(struct bpf_code *code, __u64 offset, int *fd)
 {
 	for (size_t i = 0; i < sizeof(map_kinds) / sizeof(map_kinds[0]); i++) {
 		struct map_definition is;
 		struct bpf_elf_symbol symbol;
 
-		if (find_map(code, &map_kinds[i], &symbol, &is) && symbol.value == offset)
-			return *(const int *)((const char *)code->maps + map_kinds[i].fd);
+		if (!find_map(code, &map_kinds[i], &symbol, &is) || symbol.value != offset)
+			continue;
+		*fd = map_kinds[i].fd == NO_OFFSET ? code->scratch_fd :
+			*(const int *)((const char *)code->maps + map_kinds[i].fd);
+		return 1;
 	}
-	return -1;
+	return 0;
 }
 
 /* A 64-bit load's constant becomes a map, or an address in the map of constants. */
@@ -204,11 +211,10 @@ static int relocate_load(struct bpf_code *code, struct bpf_insn *insn,
 				       (unsigned long long)offset, symbol->section,
 				       (unsigned long long)section.size);
 	if (symbol->section == code->map_defs_section) {
-		fd = map_at(code, offset);
-		if (fd < 0)
+		if (!map_at(code, offset, &fd))
 			return bpf_code_refuse(code, "the code refers to a map that xguard does not have");
-		insn[0].src_reg = BPF_PSEUDO_MAP_FD;
-		insn[0].imm = fd;
+		insn[0].src_reg = fd < 0 ? 0 : BPF_PSEUDO_MAP_FD; /* what is not made is not used: folded away */
+		insn[0].imm = fd < 0 ? 0 : fd;
 		insn[1].imm = 0;
 		return 0;
 	}
@@ -282,7 +288,7 @@ static int flatten(struct bpf_code *code, unsigned int section, size_t base, int
 	return err;
 }
 
-int bpf_code_lay_out(struct bpf_code *code, int constants_fd)
+int bpf_code_lay_out(struct bpf_code *code, int constants_fd, int scratch_fd)
 {
 	int err;
 
@@ -292,6 +298,7 @@ int bpf_code_lay_out(struct bpf_code *code, int constants_fd)
 		     CODE_FILTER_CALLS * (code->program->filter_len + code->program->pieces_len);
 	code->len = code->nfunctions = 0;
 	code->constants_fd = constants_fd;
+	code->scratch_fd = scratch_fd;
 	code->flat = calloc(code->flat_len, sizeof(*code->flat));
 	code->insns = calloc(code->room, sizeof(*code->insns));
 	if (!code->flat || !code->insns)

@@ -27,6 +27,7 @@ struct bpf_code {
 	void *constants;           /* the value of the map that holds the object's .rodata */
 	__u32 constants_size;
 	int constants_fd;          /* of that map */
+	int scratch_fd;            /* of a map of scratch memory; -1: there is none */
 	const char *license;
 	int frags;                 /* config.frags: there may be frames in pieces */
 
@@ -54,9 +55,9 @@ int bpf_code_open(struct bpf_code *code, const struct bpf_program *program,
  * config. Returns 0, or a negative value with failure filled in. */
 int bpf_code_constants(struct bpf_code *code, const struct config *config);
 
-/* Make insns, which refer to the maps and to a map of the constants by their descriptors. Returns
- * 0, or a negative value with failure filled in. */
-int bpf_code_lay_out(struct bpf_code *code, int constants_fd);
+/* Make insns, which refer to the maps, to a map of the constants and to one of scratch memory (-1: none) by
+ * their descriptors. Returns 0, or a negative value with failure filled in. */
+int bpf_code_lay_out(struct bpf_code *code, int constants_fd, int scratch_fd);
 
 /* bpf_fold.c: leave out of a function, whose calls need not be in their final form yet, what its constants
  * rule out. Returns its new length, or a negative value with failure filled in. */

@@ -58,6 +58,18 @@ static int frozen_map(const void *bytes, __u32 size, struct failure *failure)
 	return err;
 }
 
+/* What each CPU may write to while it looks at a frame. */
+static int scratch_map(struct failure *failure)
+{
+	int fd = bpf_map_create("xg_scratch", BPF_MAP_TYPE_PERCPU_ARRAY, sizeof(__u32), SCRATCH_SIZE, 1, 0);
+
+	if (fd >= 0)
+		return fd;
+	fail(failure, -fd, "create the map of the filter's scratch memory (%u bytes a CPU)", SCRATCH_SIZE);
+	load_advice(failure, NULL);
+	return fd;
+}
+
 /* Hand the code to the kernel. It says EAGAIN where a signal interrupted the verifier. */
 static int hand_over(const struct bpf_code *code, __u32 flags, char *log, __u32 log_size)
 {
@@ -149,21 +161,26 @@ static int explain(const struct bpf_code *code, __u32 flags, int err)
  * not explained: the kernel may only be too old for the flags. */
 static int attempt(struct bpf_code *code, const struct config *config, __u32 flags)
 {
-	int err, fd;
+	int constants, scratch = -1, err;
 
 	err = bpf_code_constants(code, config);
 	if (err)
 		return err;
-	fd = frozen_map(code->constants, code->constants_size, code->failure);
-	if (fd < 0)
-		return fd;
-	err = bpf_code_lay_out(code, fd);
+	constants = frozen_map(code->constants, code->constants_size, code->failure);
+	if (constants < 0)
+		return constants;
+	if (config->frags & FRAGS_SCRATCH)
+		err = scratch = scratch_map(code->failure);
+	if (err >= 0)
+		err = bpf_code_lay_out(code, constants, scratch);
 	if (!err) {
 		err = hand_over(code, flags, NULL, 0);
 		if (err < 0 && !(err == -EINVAL && flags))
 			err = explain(code, flags, err);
 	}
-	close(fd);
+	close(constants);
+	if (scratch >= 0)
+		close(scratch);
 	return err;
 }
 

@@ -12,6 +12,10 @@
 struct bpf_insn;
 struct output;
 
+/* What is wanted for frames in several pieces: no code; code that asks the kernel for their bytes, or that has it
+ * copy their beginning to scratch memory first (packet.h). */
+enum { PIECES_NONE, PIECES_ASKED_FOR, PIECES_COPIED };
+
 #define FILTER_MAX_INSNS 32768
 #define FILTER_STACK     256 /* bytes */
 
@@ -37,9 +41,8 @@ struct filter {
  * which is nothing but the base of loads and stores, or copied to a register to which the next instruction
  * adds a constant: so all of it can be moved.
  *
- * With pieces, there is code for frames in several pieces, too (xdp.frags, Linux 5.18), which are in
- * packet.data only with their first one: it is for match_pieces(), has the bytes copied by the kernel, and
- * keeps no register but r10 as it found it.
+ * With pieces (PIECES_), there is code for frames in several pieces, too (xdp.frags, Linux 5.18): it is for
+ * match_pieces(), has the bytes copied by the kernel, and keeps no register but r10 as it found it.
  *
  * Returns 0, or -EINVAL with error and column filled in, or -ENOMEM.
  */

@@ -10,6 +10,8 @@
 #include "filter_code.h"
 #include "packet.h"
 
+#define REMIND 6 /* instructions of a joined test, with those ahead of it that bring r2 and the frame's length */
+
 /* A number becomes 1 if it is not zero. spare is lost if it has 64 bits. */
 static int to_bit(struct code *code, int reg, int bits, int spare)
 {
@@ -128,19 +130,21 @@ static int number(struct code *code, const struct test *test, const __u8 *regs)
 	return 2;
 }
 
-/* Of a frame in pieces the kernel may be asked meanwhile, which loses r3. */
+/* To r3, or to the stack where the kernel may be asked for bytes meanwhile, which loses r3. */
 static void put_aside(struct code *code, int reg)
 {
-	if (code->joined)
+	if (code->aside)
 		filter_store(code, reg, code->joined);
 	else
 		filter_emit(code, BPF_MOV64_REG(BPF_REG_3, reg));
+	if (code->pieces)
+		code->now.length = 0;
 }
 
 /* The register that it is in again. */
 static int fetch_back(struct code *code, int reg)
 {
-	if (!code->joined)
+	if (!code->aside)
 		return BPF_REG_3;
 	filter_emit(code, filter_load(8, reg, BPF_REG_10, code->joined));
 	return reg;
@@ -170,6 +174,20 @@ static int make(struct code *code, const struct test *test, int wanted, const __
 	return wanted == zero_of(test) ? bits : negate(code, regs[0], bits, regs[1]);
 }
 
+/*
+ * Two jumps that lead nowhere, as the verifier knows: scratch memory is no null pointer. It remembers what it knows
+ * only if it has seen eight instructions and two jumps since the last time. Without these, of many like tests
+ * every other one or none would get its turn at its beginning, and be gone through twice.
+ */
+static void remind(struct code *code)
+{
+	if (!code->remind || code->len < code->remind || code->now.stale)
+		return;
+	for (int i = 0; i < 2; i++)
+		filter_emit(code, BPF_JMP_IMM(BPF_JEQ, BPF_REG_2, 0, 0));
+	code->remind = 0;
+}
+
 static int make_both(struct code *code, const struct test *test, int wanted, const __u8 *regs)
 {
 	const struct test *parts[] = { &code->c->tests[test->left], &code->c->tests[test->right] };
@@ -178,6 +196,7 @@ static int make_both(struct code *code, const struct test *test, int wanted, con
 	int bits[2], other = regs[1];
 
 	bits[0] = make(code, parts[first], wants[first], regs);
+	remind(code);
 	if (filter_registers(parts[!first]) > 2) {
 		put_aside(code, regs[0]);
 		bits[1] = bits[0];
@@ -207,29 +226,55 @@ void filter_reserve_joined(struct code *code)
 			code->joined = code->depth[0] ? code->depth[0] : filter_words(code, 1);
 }
 
-/* Values of the frame itself, which no copy has: how many, and where the first one begins. */
-static int uncopied(const struct code *code, const struct test *test, __u32 *first)
+/* Values of the frame itself, which no copy has: how many? */
+static int uncopied(const struct code *code, const struct test *test)
 {
 	const struct test *tests = code->c->tests;
 
 	if (test->kind == V_BOTH)
-		return uncopied(code, &tests[test->left], first) + uncopied(code, &tests[test->right], first);
-	if (test->kind != V_FRAME || filter_is_copied(code, test->offset, filter_loaded(test->size)))
-		return 0;
-	if (*first > test->offset)
-		*first = test->offset;
-	return 1;
+		return uncopied(code, &tests[test->left]) + uncopied(code, &tests[test->right]);
+	return test->kind == V_FRAME && !filter_is_copied(code, test->offset, filter_loaded(test->size));
 }
 
-int filter_both(struct code *code, const struct test *test, const __u8 *regs)
+/*
+ * What scratch memory has behind the frame's end can be loaded as well: then that the frame ends too early may
+ * be one more reason for the outcome that is not wanted, if more of it is asked for on that way, or nothing matches.
+ * Returns where it must not end yet; 0: that is asked by itself, since others need not then.
+ */
+static __u32 join_end(struct code *code, const struct test *test, int to)
 {
-	int wanted = cost(code, test, 1) <= cost(code, test, 0);
-	__u32 first = ~0u;
-	int n = uncopied(code, test, &first);
+	__u32 end = filter_needed(code, test->offset);
 
-	if (n > code->pieces)
-		filter_have(code, first, test->offset); /* here, since r3 and r5 would be lost */
+	if (!code->scratch || !filter_in_scratch(code, test->offset) || code->now.copied_length >= test->offset ||
+	    to == MATCH || (to >= 0 && code->c->tests[to].need <= end))
+		return 0;
+	code->now.copied_length = end;
+	return end;
+}
+
+/* regs[0] has a bit set if the frame is shorter than that. */
+static void add_end(struct code *code, __u32 end, const __u8 *regs)
+{
+	filter_emit(code, BPF_LDX_MEM(BPF_W, regs[1], BPF_REG_1, offsetof(struct packet, length)));
+	filter_emit(code, BPF_ALU64_IMM(BPF_SUB, regs[1], end));
+	filter_emit(code, BPF_ALU64_IMM(BPF_RSH, regs[1], 63));
+	filter_emit(code, BPF_ALU64_REG(BPF_OR, regs[0], regs[1]));
+}
+
+int filter_both(struct code *code, const struct test *test, const __u8 *regs, int *is_short)
+{
+	int wanted = cost(code, test, 1) <= cost(code, test, 0), is_new = code->now.copied_length < test->offset;
+	__u32 end = join_end(code, test, test->to[!wanted]);
+	int n = uncopied(code, test);
+
+	if (n && !code->pieces)
+		filter_have(code, test->offset); /* here, since r3 and r5 would be lost */
+	code->aside = n && code->pieces;
+	code->remind = is_new && code->scratch ? code->len + REMIND : 0;
 	make_both(code, test, wanted, regs);
+	if (end)
+		add_end(code, end, regs);
+	*is_short = end != 0;
 	if (filter_registers(test) > 3 && !code->pieces)
 		filter_emit(code, BPF_LDX_MEM(BPF_DW, BPF_REG_3, BPF_REG_1, offsetof(struct packet, data_end)));
 	return wanted;

@@ -14,7 +14,7 @@
  *
  * The same is written once more for frames in pieces, if they are asked for. There what no copy has
  * (filter_copy.c) is loaded by a call of bpf_xdp_load_bytes, so that everything moves to the registers that
- * a call leaves alone:
+ * a call leaves alone. r3 holds nothing for long, nor does r2, but where there is scratch memory: its address.
  *
  *	r9, r7, r6  what else is in r0, r4, r1
  *	r8          the length of that IPv4 header alone
@@ -65,8 +65,10 @@ static int fetch(struct code *code, int number, int ordered)
  * else r5 if that is free, else where the other value was. */
 static int spare(struct code *code, int i)
 {
-	if (code->pieces)
+	if (code->pieces) {
+		code->now.length = 0;
 		return BPF_REG_3;
+	}
 	if (code->now.transport < 0)
 		return BPF_REG_5;
 	code->now.value[!i] = -1;
@@ -105,7 +107,7 @@ static void arrive(struct code *code, int to)
 		    !filter_same_value(&tests[a], &tests[b]))
 			state->value[i] = -1;
 	}
-	if (code->c->is_mixed && state->length != code->now.length)
+	if (code->c->is_mixed && !code->pieces && state->length != code->now.length)
 		state->stale = 1;
 	state->stale |= code->now.stale;
 	if (state->length > code->now.length)
@@ -114,8 +116,6 @@ static void arrive(struct code *code, int to)
 		state->copied_length = code->now.copied_length;
 	if (state->transport_length > code->now.transport_length)
 		state->transport_length = code->now.transport_length;
-	if (state->window != code->now.window || state->window_end != code->now.window_end)
-		state->window = state->window_end = 0;
 	if (state->transport != code->now.transport)
 		state->transport = -1;
 	if (state->chain != code->now.chain)
@@ -205,6 +205,10 @@ static void emit_product(struct code *code, const struct test *test, int i, cons
 		filter_emit(code, BPF_ALU32_IMM(BPF_XOR, reg, as_loaded(code, test, i, k[at])));
 		if (at)
 			filter_emit(code, BPF_ALU64_REG(BPF_MUL, temporary[0], reg));
+	}
+	if (code->pieces) {
+		code->now.stale = 1;
+		code->now.length = 0;
 	}
 	branch(code, test, BPF_JMP_IMM(BPF_JEQ, temporary[0], 0, 0), 0);
 }
@@ -298,10 +302,17 @@ static void emit_field(struct code *code, const struct test *test)
 
 static void emit_both(struct code *code, const struct test *test)
 {
-	int outcome;
+	__u32 before = code->now.copied_length, after;
+	int outcome, is_short;
 
 	code->now.value[0] = code->now.value[1] = code->now.transport = -1;
-	outcome = filter_both(code, test, registers);
+	outcome = filter_both(code, test, registers, &is_short);
+	after = code->now.copied_length;
+	if (is_short) {
+		code->now.copied_length = before;
+		arrive(code, test->to[!outcome]);
+		code->now.copied_length = after;
+	}
 	branch(code, test, BPF_JMP_IMM(BPF_JEQ, BPF_REG_0, 0, 0), !outcome);
 }
 
@@ -336,8 +347,11 @@ static void emit_test(struct code *code, int number)
 	const struct test *test = &code->c->tests[number];
 
 	code->now = code->states[number];
-	if (code->c->is_mixed && code->states[number].reached > 1)
+	if (code->c->is_mixed && code->states[number].reached > 1) {
 		code->now.value[0] = code->now.value[1] = code->now.transport = -1;
+		if (code->pieces)
+			code->now.length = 0;
+	}
 	code->start[number] = code->len;
 	code->need = test->need;
 	switch (test->kind) {
@@ -421,7 +435,7 @@ static size_t write(struct code *code, int head)
 {
 	struct state nothing = {
 		.value = { -1, -1 }, .transport = -1, .chain = -1,
-		.stale = code->c->is_mixed,
+		.stale = code->c->is_mixed || code->scratch,
 		.copied_length = filter_is_ethernet(code) ? ETHERNET : 0, /* no frame is shorter */
 	};
 
@@ -434,7 +448,6 @@ static size_t write(struct code *code, int head)
 	if (reads_frame(code)) {
 		reserve(code);
 		filter_copy(code);
-		filter_reserve_window(code);
 		filter_make_fields(code);
 		filter_make_chain(code);
 	}
@@ -479,7 +492,8 @@ void filter_code(struct compiler *c, int head)
 	if (!c->pieces)
 		return;
 	code.pieces = 1;
+	code.scratch = c->pieces == PIECES_COPIED;
 	code.insns = &c->filter->pieces;
 	c->filter->pieces_len = write(&code, head);
-	c->filter->pieces_alone = c->filter->len > TWICE_MAX && (c->is_mixed || code.copied[0] || code.copied[1]);
+	c->filter->pieces_alone = c->filter->len > TWICE_MAX && (c->is_mixed || code.copied[0]);
 }

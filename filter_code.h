@@ -15,11 +15,11 @@ struct state {
 	__u8 reached;           /* on no way, one, more */
 	int transport;          /* offset of the IPv4 header whose length r5 includes, -1: none */
 	int chain;              /* of which header the chain was walked: offset * 2 + is-IPv6; -1: none */
-	__u32 length;           /* bytes that the frame has at least, by what is known of r2 */
+	__u32 length;           /* bytes that the frame has at least, by what is known of r2; of a frame in pieces
+	                         * whether r3 is its length */
 	__u32 copied_length;    /* the same, by its length */
 	int stale;              /* r2 must be made anew before it is used: see filter_renew_data() */
 	__u32 transport_length; /* bytes that are behind r5 at least */
-	__u32 window, window_end; /* bytes of the frame that code->window holds; an end of 0: none */
 };
 
 #define FILTER_WORDS (FILTER_STACK / 8)
@@ -29,6 +29,7 @@ struct state {
 struct code {
 	struct compiler *c;
 	int pieces;             /* the frame is in several pieces: see filter_code.c */
+	int scratch;            /* and its beginning is copied to scratch memory: see filter_copy.c */
 	struct bpf_insn **insns; /* of c->filter */
 	size_t len, size;       /* of them */
 	int *to;                /* of each instruction: where it jumps; test + 1, MATCH, 0: not */
@@ -44,14 +45,15 @@ struct code {
 	/* Words of the stack: how many are in use, and where things stand, counted from r10. */
 	int words;
 	int loaded;             /* what the kernel is asked for of a frame in pieces */
-	int window;             /* the same, of more than one load; 0: none */
 	int copy[2];
 	int field[FIELDS];      /* 0: none */
 	int ones, zero;         /* a word with all bits set, and one with none: see filter_begin() */
 	int begun;              /* they have been stored */
 	int chain, early_chain; /* 0: none; see filter_chain.c */
 	int depth[ARITH_DEPTH]; /* values of arithmetic */
-	int joined;             /* a number made of joined tests; 0: a register is */
+	int joined;             /* a number made of joined tests, which waits there where a register does not do */
+	size_t remind;          /* where in the code the verifier has to be reminded of a joined test; 0: not */
+	int aside;              /* 1: it does not */
 };
 
 /* Jumps to one place behind them. */
@@ -78,28 +80,35 @@ static inline int filter_shift(const struct code *code)
 
 /* filter_load.c. What they do is said there. */
 int filter_words(struct code *code, int n); /* so many words of the stack: where they begin */
-void filter_reserve_window(struct code *code);
 void filter_emit(struct code *code, struct bpf_insn insn);
 void filter_append(struct code *code, struct bpf_insn insn); /* registers as they are */
 void filter_jump(struct code *code, struct bpf_insn insn, int to);
+void filter_leads(struct code *code, int to);
 void filter_from_data(struct code *code, int reg);
 void filter_renew_data(struct code *code);
-void filter_have(struct code *code, __u32 offset, __u32 end);
+void filter_have(struct code *code, __u32 end);
 __u32 filter_needed(const struct code *code, __u32 end);
 void filter_load_frame(struct code *code, int reg, __u32 offset, int size);
 void filter_load_transport(struct code *code, int reg, __u32 base, __u32 offset, int size);
+#define HEADER_MAX 60u /* bytes of IPv4's; and there are no more in front of what EITHER and OR_ARP stand for */
 void filter_constant64(struct code *code, int reg, __u64 value);
 int filter_width(int size);
 int filter_loaded(int size);
 struct bpf_insn filter_load(int size, int reg, int pointer, int offset);
-void filter_load_indexed(struct code *code, int reg, __u32 offset, int size);
+void filter_load_indexed(struct code *code, int reg, __u32 most, __u32 offset, int size);
 
-/* A frame in pieces: have the kernel copy size bytes at offset, plus what index (-1: nothing) holds;
- * the instruction with which to jump where they are not there; and some of them into reg. */
+/*
+ * filter_pieces.c, of a frame in pieces: an instruction of other registers; have the kernel copy size bytes at offset,
+ * plus what index (-1: nothing) holds; the instruction with which to jump where they are not there; and some of
+ * them into reg. Have the frame's beginning in scratch memory; has that what stands ahead of end?
+ */
+struct bpf_insn filter_renamed(struct bpf_insn insn);
 void filter_ask(struct code *code, int index, __u32 offset, int size);
-void filter_call(struct code *code, int to);
 #define FILTER_MISSING BPF_JMP_IMM(BPF_JNE, BPF_REG_0, 0, 0)
 void filter_take(struct code *code, int reg, __u32 byte, int size);
+void filter_load_piece(struct code *code, int reg, int index, __u32 offset, int size);
+void filter_fill_scratch(struct code *code);
+int filter_in_scratch(const struct code *code, __u32 end);
 
 void filter_jump_ahead(struct code *code, struct jumps *jumps, struct bpf_insn insn);
 void filter_land(struct code *code, struct jumps *jumps);
@@ -142,13 +151,14 @@ void filter_field_type(struct code *code, struct jumps *arp, struct jumps *six, 
 void filter_fetch(struct code *code, __u32 offset, int size);
 
 /* filter_both.c: have a word for joined tests; regs[0] = 0 if one has the outcome that is returned; the other two
- * are lost. */
+ * are lost. *is_short: else the frame may also be shorter than is known from here on. */
 void filter_reserve_joined(struct code *code);
-int filter_both(struct code *code, const struct test *test, const __u8 *regs);
+int filter_both(struct code *code, const struct test *test, const __u8 *regs, int *is_short);
 
 /* filter_eval.c: an arithmetic expression into r0, or two of them, see there; what is at
  * code->depth[depth] and up is lost, and r4. */
 void filter_reserve_arith(struct code *code);
+__u32 filter_most(const struct compiler *c, int node);
 void filter_evaluate(struct code *code, int node, int depth);
 void filter_evaluate_both(struct code *code, int left, int right, int depth, int reg);
 

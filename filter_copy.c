@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * Copies of the frame's beginning on the stack. Of a frame in pieces: one call of the kernel in place of
- * many. Of others, where a long filter has many ways: the verifier keeps account of how many bytes of the
- * frame itself are known to be there, and would go through the filter again for each number. Of a frame that
- * is shorter than its copy the last word holds what there is; each load asks for the frame's length.
+ * Copies of the frame's beginning on the stack, where a long filter has many ways: the verifier keeps account of
+ * how many bytes of the frame itself are known to be there, and would go through the filter again for each
+ * number. Of a frame that is shorter than its copy the last word holds what there is; each load asks for the frame's
+ * length. Of a frame in pieces the copy is elsewhere: see filter_pieces.c.
  *
  * Loads from the stack must be aligned. So one copy begins where IP's header, behind Ethernet's 14 bytes,
  * is aligned to 4; and if need be there is another one that begins aligned.
@@ -14,7 +14,7 @@
 #include "filter_code.h"
 #include "packet.h"
 
-#define WORTHWHILE   24  /* tests of what a copy has; where the frame is in pieces one will do */
+#define WORTHWHILE 24 /* tests of what a copy has */
 
 void filter_renew(struct code *code)
 {
@@ -122,18 +122,6 @@ static int copy_for(const struct code *code, __u32 offset, int size)
 	return -1;
 }
 
-static void ask(struct code *code, int copy)
-{
-	__u32 most = code->copied[copy];
-
-	filter_append(code, BPF_LDX_MEM(BPF_W, BPF_REG_4, BPF_REG_6, offsetof(struct packet, length)));
-	filter_append(code, BPF_JMP_IMM(BPF_JGT, BPF_REG_4, most, 1));
-	filter_append(code, BPF_JMP_IMM(BPF_JGT, BPF_REG_4, 0, 1)); /* != tells kernels before 6.8 nothing */
-	filter_append(code, BPF_MOV64_IMM(BPF_REG_4, most));
-	filter_append(code, BPF_MOV64_IMM(BPF_REG_2, 0));
-	filter_call(code, code->copy[copy] + shift_of(code, copy));
-}
-
 /* r0 to all words of a copy. */
 static void fill(struct code *code, int copy)
 {
@@ -160,7 +148,7 @@ static void reserve(struct code *code)
 	for (int copy = 0; copy < 2; copy++) {
 		int room = 8 * (FILTER_WORDS - code->words) - (int)shift_of(code, copy);
 
-		if (!code->pieces && wanted[copy] < WORTHWHILE)
+		if (wanted[copy] < WORTHWHILE)
 			code->copied[copy] = 0;
 		if (code->words + words_of(code, copy) > FILTER_WORDS)
 			code->copied[copy] = room < ETHERNET ? 0 : room;
@@ -264,27 +252,23 @@ static void move_all(struct code *code, int copy)
 void filter_copy(struct code *code)
 {
 	code->copied[0] = code->copied[1] = 0;
-	if (code->c->is_mixed && !code->pieces)
-		filter_begin(code);
-	if (code->pieces || code->c->is_mixed)
-		reserve(code);
-	for (int copy = 0; copy < 2; copy++) {
-		if (!code->copied[copy])
-			continue;
-		if (code->pieces) { /* a call whose length varies wants memory that has been written to */
-			filter_emit(code, BPF_MOV64_IMM(BPF_REG_0, 0));
-			fill(code, copy);
-			ask(code, copy);
-		} else {
+	if (code->scratch)
+		filter_fill_scratch(code);
+	if (code->pieces || !code->c->is_mixed)
+		return;
+	filter_begin(code);
+	reserve(code);
+	for (int copy = 0; copy < 2; copy++)
+		if (code->copied[copy])
 			move_all(code, copy);
-		}
-	}
 }
 
 int filter_is_copied(const struct code *code, __u32 offset, int size)
 {
 	int copy = copy_for(code, offset, size);
 
+	if (code->pieces)
+		return filter_in_scratch(code, offset + size);
 	return copy >= 0 && code->copied[copy] >= offset + size;
 }
 
@@ -299,6 +283,11 @@ int filter_load_copy(struct code *code, int reg, __u32 offset, int size)
 		filter_emit(code, BPF_LDX_MEM(BPF_W, reg, BPF_REG_1, offsetof(struct packet, length)));
 		filter_jump(code, BPF_JMP32_IMM(BPF_JLT, reg, code->now.copied_length, 0), NO_MATCH);
 	}
-	filter_emit(code, filter_load(size, reg, BPF_REG_10, code->copy[copy] + shift_of(code, copy) + offset));
+	if (code->pieces) {
+		filter_renew_data(code);
+		filter_emit(code, filter_load(size, reg, BPF_REG_2, offset));
+	} else {
+		filter_emit(code, filter_load(size, reg, BPF_REG_10, code->copy[copy] + shift_of(code, copy) + offset));
+	}
 	return 1;
 }

@@ -61,8 +61,25 @@ void filter_reserve_arith(struct code *code)
 		code->depth[i] = filter_words(code, 1);
 }
 
-/* r0 = bytes at base + r0, or behind the IPv4 header at base. */
-static void load_indexed(struct code *code, const struct arith *arith)
+/* How large the value of a node may be, as far as the verifier can tell, too; ~0: as 32 bits may be. */
+__u32 filter_most(const struct compiler *c, int node)
+{
+	const struct arith *arith = &c->ariths[node], *right;
+
+	if (arith->kind == A_LOAD)
+		return filter_all_bits(arith->size);
+	if (arith->kind != A_BINARY || c->ariths[arith->right].kind != A_NUMBER)
+		return arith->kind == A_NUMBER ? arith->number : ~0u;
+	right = &c->ariths[arith->right];
+	if (arith->op == BPF_AND)
+		return right->number;
+	if (arith->op == BPF_RSH && right->number < 32)
+		return filter_most(c, arith->left) >> right->number;
+	return ~0u;
+}
+
+/* r0 = bytes at base + r0, which is most at most, or behind the IPv4 header at base. */
+static void load_indexed(struct code *code, const struct arith *arith, __u32 most)
 {
 	__u32 end = arith->base + arith->size;
 
@@ -71,9 +88,11 @@ static void load_indexed(struct code *code, const struct arith *arith)
 		filter_emit(code, BPF_ALU32_IMM(BPF_AND, BPF_REG_4, 0xf));
 		filter_emit(code, BPF_ALU32_IMM(BPF_LSH, BPF_REG_4, 2));
 		filter_emit(code, BPF_ALU32_REG(BPF_ADD, BPF_REG_0, BPF_REG_4));
+		most = most < FIXED_OFFSET_MAX ? most + HEADER_MAX : ~0u;
 	}
-	filter_jump(code, BPF_JMP_IMM(BPF_JGT, BPF_REG_0, OFFSET_MAX(code) - end, 0), NO_MATCH);
-	filter_load_indexed(code, BPF_REG_0, arith->base, arith->size);
+	if (most > FIXED_OFFSET_MAX)
+		filter_jump(code, BPF_JMP_IMM(BPF_JGT, BPF_REG_0, OFFSET_MAX(code) - end, 0), NO_MATCH);
+	filter_load_indexed(code, BPF_REG_0, most, arith->base, arith->size);
 }
 
 static void load(struct code *code, const struct arith *arith, int depth)
@@ -89,7 +108,7 @@ static void load(struct code *code, const struct arith *arith, int depth)
 					  arith->size);
 	} else {
 		filter_evaluate(code, arith->left, depth);
-		load_indexed(code, arith);
+		load_indexed(code, arith, filter_most(code->c, arith->left));
 	}
 	to_host_order(code, arith->size);
 }

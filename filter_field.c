@@ -69,7 +69,11 @@ void filter_reserve_fields(struct code *code)
 
 void filter_fetch(struct code *code, __u32 offset, int size)
 {
-	if (code->pieces) {
+	if (filter_in_scratch(code, offset + size)) {
+		filter_emit(code, BPF_LDX_MEM(BPF_DW, BPF_REG_2, BPF_REG_1, offsetof(struct packet, data)));
+		filter_emit(code, BPF_ALU64_REG(BPF_ADD, BPF_REG_2, BPF_REG_4));
+		filter_emit(code, filter_load(size, BPF_REG_0, BPF_REG_2, offset));
+	} else if (code->pieces) {
 		filter_ask(code, BPF_REG_4, offset, size);
 		filter_take(code, BPF_REG_0, 0, size);
 	} else {
@@ -104,10 +108,10 @@ static void make_address6(struct code *code, int field, __u32 offset)
 
 	if (!to)
 		return;
-	if (!code->pieces) {
+	if (!code->pieces || code->scratch) {
 		filter_unless(code, offset + 16, &is_short);
 		for (__u32 at = 0; at < 16; at += 8) {
-			filter_emit(code, BPF_LDX_MEM(BPF_DW, BPF_REG_0, BPF_REG_4, offset + at));
+			filter_fetch(code, offset + at, 8);
 			filter_store(code, BPF_REG_0, to + at);
 		}
 		load(code, BPF_DW, BPF_REG_0, code->ones);

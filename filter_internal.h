@@ -132,7 +132,7 @@ enum link { L_ETHERNET, L_PPP, L_IP, L_UNKNOWN };
 struct compiler {
 	jmp_buf failed;          /* where every step goes that fails; filter.c releases all */
 	struct filter *filter;
-	int pieces;              /* code for frames in several pieces is wanted, too */
+	int pieces;              /* PIECES_ */
 	int err;                 /* -EINVAL, -ENOMEM */
 	const char *text;
 	struct token *tokens, *token;

@@ -10,8 +10,6 @@
 #include "filter_code.h"
 #include "packet.h"
 
-#define WINDOW_WORDS 5
-
 enum { ETH_IP = 0x800, ETH_IP6 = 0x86dd, IP4_SOURCE = 12, IP6_HEADER = 40 };
 
 void filter_append(struct code *code, struct bpf_insn insn)
@@ -37,33 +35,14 @@ void filter_append(struct code *code, struct bpf_insn insn)
 	(*code->insns)[code->len++] = insn;
 }
 
-/* Where a frame is in pieces: the registers that a call leaves alone. */
-static const __u8 kept[] = { BPF_REG_9, BPF_REG_6, BPF_REG_2, BPF_REG_3, BPF_REG_7, BPF_REG_8 };
-
-static struct bpf_insn renamed(struct bpf_insn insn)
-{
-	int class = BPF_CLASS(insn.code), op = BPF_OP(insn.code);
-	int jump = class == BPF_JMP || class == BPF_JMP32;
-	int computes = jump || class == BPF_ALU || class == BPF_ALU64;
-
-	if (!insn.code || (jump && op == BPF_JA)) /* half of a 64-bit load; no register at all */
-		return insn;
-	if ((class == BPF_LDX || class == BPF_STX ||
-	     (computes && op != BPF_END && BPF_SRC(insn.code) == BPF_X)) && insn.src_reg != BPF_REG_10)
-		insn.src_reg = kept[insn.src_reg];
-	if (insn.dst_reg != BPF_REG_10)
-		insn.dst_reg = kept[insn.dst_reg];
-	return insn;
-}
-
 void filter_emit(struct code *code, struct bpf_insn insn)
 {
-	filter_append(code, code->pieces ? renamed(insn) : insn);
+	filter_append(code, code->pieces ? filter_renamed(insn) : insn);
 }
 
 /* The instruction that was emitted last jumps to a test, to MATCH or NO_MATCH: its offset is filled in
  * at the end. */
-static void leads(struct code *code, int to)
+void filter_leads(struct code *code, int to)
 {
 	code->to[code->len - 1] = to >= 0 ? to + 1 : to;
 	if (to < 0)
@@ -73,7 +52,7 @@ static void leads(struct code *code, int to)
 void filter_jump(struct code *code, struct bpf_insn insn, int to)
 {
 	filter_emit(code, insn);
-	leads(code, to);
+	filter_leads(code, to);
 }
 
 /* reg = a constant of 64 bits. */
@@ -124,103 +103,10 @@ int filter_words(struct code *code, int n)
 	return -8 * code->words;
 }
 
-/* Call the kernel for r4 bytes at r2, to a place on the stack. */
-void filter_call(struct code *code, int to)
-{
-	filter_append(code, BPF_LDX_MEM(BPF_DW, BPF_REG_1, BPF_REG_6, offsetof(struct packet, ctx)));
-	filter_append(code, BPF_MOV64_REG(BPF_REG_3, BPF_REG_10));
-	filter_append(code, BPF_ALU64_IMM(BPF_ADD, BPF_REG_3, to));
-	filter_append(code, BPF_EMIT_CALL(BPF_FUNC_xdp_load_bytes));
-}
-
-static void ask(struct code *code, int index, __u32 offset, int size, int to)
-{
-	if (index < 0) {
-		filter_append(code, BPF_MOV64_IMM(BPF_REG_2, offset));
-	} else {
-		filter_append(code, BPF_MOV64_REG(BPF_REG_2, kept[index]));
-		filter_append(code, BPF_ALU64_IMM(BPF_ADD, BPF_REG_2, offset));
-	}
-	filter_append(code, BPF_MOV64_IMM(BPF_REG_4, size));
-	filter_call(code, to);
-}
-
-void filter_ask(struct code *code, int index, __u32 offset, int size)
-{
-	ask(code, index, offset, size, code->loaded);
-}
-
-void filter_take(struct code *code, int reg, __u32 byte, int size)
-{
-	filter_emit(code, filter_load(size, reg, BPF_REG_10, code->loaded + byte));
-}
-
-/* size bytes at offset, plus what index holds, into reg, or no match. */
-static void load_piece(struct code *code, int reg, int index, __u32 offset, int size)
-{
-	filter_ask(code, index, offset, size);
-	filter_append(code, FILTER_MISSING);
-	leads(code, NO_MATCH);
-	filter_take(code, reg, 0, size);
-}
-
 /* Where a frame must have end bytes: how many it may as well be asked for, since it matches with no less. */
 __u32 filter_needed(const struct code *code, __u32 end)
 {
 	return end > code->need ? end : code->need;
-}
-
-/* Bytes between where a word of the stack begins, laid out as copies are, and an offset in the frame. */
-static __u32 misplaced(const struct code *code, __u32 offset)
-{
-	return (offset + filter_shift(code)) % 8;
-}
-
-void filter_reserve_window(struct code *code)
-{
-	code->window = 0;
-	if (!code->pieces || code->words + WINDOW_WORDS > FILTER_WORDS)
-		return;
-	for (int i = 0; i < code->nleaves && !code->window; i++) {
-		const struct test *test = &code->c->tests[code->leaves[i]];
-
-		if (test->kind == V_FRAME && test->offset >= COPY_SIZE)
-			code->window = filter_words(code, WINDOW_WORDS);
-	}
-}
-
-/* Have what is at an offset in the window, and all behind it up to end that has room. */
-static void ask_window(struct code *code, __u32 offset, __u32 end)
-{
-	__u32 start = offset - misplaced(code, offset);
-
-	if (end > start + 8 * WINDOW_WORDS)
-		end = start + 8 * WINDOW_WORDS;
-	ask(code, -1, start, end - start, code->window);
-	filter_append(code, FILTER_MISSING);
-	leads(code, NO_MATCH);
-	code->now.window = start;
-	code->now.window_end = end;
-}
-
-/*
- * The same at a fixed offset, with one call for this and all that every way to a match loads from behind it.
- * Returns 0 where there is no more than this.
- */
-static int load_window(struct code *code, int reg, __u32 offset, int size)
-{
-	const struct state *now = &code->now;
-	__u32 end = filter_needed(code, offset + size);
-
-	if (!code->window || offset < COPY_SIZE || misplaced(code, offset) % size)
-		return 0;
-	if (offset < now->window || offset + size > now->window_end) {
-		if (end == offset + size)
-			return 0;
-		ask_window(code, offset, end);
-	}
-	filter_emit(code, filter_load(size, reg, BPF_REG_10, code->window + (int)(offset - now->window)));
-	return 1;
 }
 
 /* An offset in the frame becomes what loads take: an address, but where the frame is in pieces. */
@@ -233,36 +119,52 @@ void filter_from_data(struct code *code, int reg)
 /* No match unless the frame has end bytes behind pointer; reg is free. */
 static void check_end(struct code *code, int reg, int pointer, __u32 end)
 {
+	if (code->pieces && !code->now.length)
+		filter_emit(code, BPF_LDX_MEM(BPF_W, BPF_REG_3, BPF_REG_1, offsetof(struct packet, length)));
+	if (code->pieces)
+		code->now.length = 1;
 	filter_emit(code, BPF_MOV64_REG(reg, pointer));
 	filter_emit(code, BPF_ALU64_IMM(BPF_ADD, reg, end));
 	filter_jump(code, BPF_JMP_REG(BPF_JGT, reg, BPF_REG_3, 0), NO_MATCH);
 }
 
+/* reg = size bytes at offset behind pointer, which are known to be there. */
+static void load_behind(struct code *code, int reg, int pointer, __u32 offset, int size)
+{
+	if (code->pieces) {
+		filter_renew_data(code);
+		if (pointer != reg)
+			filter_emit(code, BPF_MOV64_REG(reg, pointer));
+		filter_emit(code, BPF_ALU64_REG(BPF_ADD, reg, BPF_REG_2));
+		pointer = reg;
+	}
+	filter_emit(code, filter_load(size, reg, pointer, offset));
+}
+
 /*
  * Where ways that have seen more or less of the frame meet, a filter that is_mixed forgets what r2 is known to
  * have behind it, and so does the verifier: to it this is another pointer. r5 is lost, which holds nothing
- * where r2 is stale: it is made of r2.
+ * where r2 is stale: it is made of r2. Of a frame in pieces r2 becomes what calls have lost.
  */
 void filter_renew_data(struct code *code)
 {
-	if (!code->now.stale || code->pieces)
+	if (!code->now.stale || (code->pieces && !code->scratch))
 		return;
 	filter_emit(code, BPF_LDX_MEM(BPF_DW, BPF_REG_2, BPF_REG_1, offsetof(struct packet, data)));
+	code->now.stale = 0;
+	if (code->pieces)
+		return;
 	filter_emit(code, filter_load(1, BPF_REG_5, BPF_REG_10, code->zero));
 	filter_emit(code, BPF_ALU64_IMM(BPF_AND, BPF_REG_5, 1));
 	filter_emit(code, BPF_ALU64_REG(BPF_ADD, BPF_REG_2, BPF_REG_5));
-	code->now.stale = 0;
 	code->now.length = 0;
 }
 
-/* No match unless a frame in one piece has end bytes behind r2; of one in pieces have those from offset on in the
- * window, as many as there is room for. r5 is lost. */
-void filter_have(struct code *code, __u32 offset, __u32 end)
+/* No match unless a frame in one piece has end bytes behind r2. r5 is lost. */
+void filter_have(struct code *code, __u32 end)
 {
 	filter_renew_data(code);
-	if (code->pieces && code->window && (offset < code->now.window || end > code->now.window_end)) {
-		ask_window(code, offset, filter_needed(code, end));
-	} else if (!code->pieces && code->now.length < end) {
+	if (code->now.length < end) {
 		code->now.length = end;
 		check_end(code, BPF_REG_5, BPF_REG_2, end);
 	}
@@ -274,8 +176,7 @@ void filter_load_frame(struct code *code, int reg, __u32 offset, int size)
 	if (filter_load_copy(code, reg, offset, size))
 		return;
 	if (code->pieces) {
-		if (!load_window(code, reg, offset, size))
-			load_piece(code, reg, -1, offset, size);
+		filter_load_piece(code, reg, -1, offset, size);
 		return;
 	}
 	filter_renew_data(code);
@@ -333,13 +234,13 @@ static void load_address(struct code *code, int reg, __u32 base, __u32 offset, i
 	if (is_source)
 		filter_emit(code, BPF_MOV64_REG(reg, BPF_REG_5));
 	filter_emit(code, BPF_ALU64_IMM(BPF_LSH, pointer, is_source ? 1 : 3));
-	if (code->pieces) {
-		load_piece(code, reg, pointer, base + offset, size);
+	if (code->pieces && !filter_in_scratch(code, base + offset + size + HEADER_MAX)) {
+		filter_load_piece(code, reg, pointer, base + offset, size);
 		return;
 	}
 	filter_from_data(code, pointer);
 	check_end(code, spare, pointer, base + offset + size);
-	filter_emit(code, filter_load(size, reg, pointer, base + offset));
+	load_behind(code, reg, pointer, base + offset, size);
 }
 
 /* Likewise, offset counted from the end of the IPv4 header that is at `from`, or what else that says. */
@@ -361,29 +262,29 @@ void filter_load_transport(struct code *code, int reg, __u32 from, __u32 offset,
 		code->now.transport = from;
 		code->now.transport_length = 0;
 	}
-	if (code->pieces) {
-		load_piece(code, reg, BPF_REG_5, base + offset, size);
+	if (code->pieces && !filter_in_scratch(code, end + HEADER_MAX)) {
+		filter_load_piece(code, reg, BPF_REG_5, base + offset, size);
 		return;
 	}
 	if (code->now.transport_length < end) {
 		check_end(code, reg, BPF_REG_5, end);
 		code->now.transport_length = end;
 	}
-	filter_emit(code, filter_load(size, reg, BPF_REG_5, base + offset));
+	load_behind(code, reg, BPF_REG_5, base + offset, size);
 }
 
-/* The same, offset counted from what reg holds, which is at most 65535 - offset - size; r4 is lost. */
-void filter_load_indexed(struct code *code, int reg, __u32 offset, int size)
+/* The same, offset counted from what reg holds, which is most at most, and 65535 - offset - size; r4 is lost. */
+void filter_load_indexed(struct code *code, int reg, __u32 most, __u32 offset, int size)
 {
-	if (code->pieces) {
-		load_piece(code, reg, reg, offset, size);
+	if (code->pieces && (most > SCRATCH_SIZE || !filter_in_scratch(code, offset + size + most))) {
+		filter_load_piece(code, reg, reg, offset, size);
 		return;
 	}
 	filter_renew_data(code);
 	filter_emit(code, BPF_MOV64_REG(BPF_REG_4, reg));
 	filter_from_data(code, BPF_REG_4);
 	check_end(code, reg, BPF_REG_4, offset + size);
-	filter_emit(code, filter_load(size, reg, BPF_REG_4, offset));
+	load_behind(code, reg, BPF_REG_4, offset, size);
 }
 
 void filter_load_value(struct code *code, int reg, const struct test *test)

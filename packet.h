@@ -10,7 +10,7 @@
 #include <stddef.h>
 
 /* Changes whenever a record below does; --object refuses an object that has another one. */
-#define XGUARD_ABI 0x78670008u
+#define XGUARD_ABI 0x78670009u
 
 /*
  * Which fields a key has. The same bits say which fields make a flow (config.by), what a frame
@@ -80,6 +80,13 @@ struct link_count {
 #define LINK_IP       1u /* no header before IP: tun, WireGuard, PPP, GRE */
 #define LINK_UNKNOWN  2u /* frames are counted, not decoded */
 
+/* config.frags: frames may have fragments, and then: */
+#define FRAGS         1u /* the kernel is asked for their length */
+#define FRAGS_ALONE   2u /* match_pieces() is asked of all frames, so that match() need not be there, too */
+#define FRAGS_SCRATCH 4u /* match_pieces() gets a CPU's scratch memory, into which it has the frame copied */
+
+#define SCRATCH_SIZE 1024 /* bytes */
+
 /*
  * The configuration of one program, in its frozen .rodata. Its loads become immediates where the
  * loader can see them whole (CONFIG() in xdp_prog.c), the others are constants to the verifier all
@@ -93,8 +100,7 @@ struct config {
 	__u32 kernel_trace;    /* 1: print a line a frame, 0: count flows */
 	__u32 by;              /* FIELD_ bits that make a flow */
 	__u32 filtered;        /* 1: match() decides which frames count; 2: and looks at the key */
-	__u32 frags;           /* 1: frames may have fragments, ask the kernel for their length; 2: and ask
-				* match_pieces() of all of them, so that there need not be both */
+	__u32 frags;           /* FRAGS_ */
 	__u32 cpus;            /* CPUs that have slots of the cache and a row of the links map */
 	__u32 slot_bits;       /* log2 of the cache's slots a CPU */
 	__u32 sample;          /* kernel trace: a line for every Nth matching frame of a CPU */
@@ -130,8 +136,9 @@ struct config {
 struct packet {
 	struct flow_key key;   /* every field that was found, whatever config.by says; no masks */
 #ifdef __bpf__
-	void *data;            /* the frame's first byte, Ethernet header and tags included */
-	void *data_end;        /* of its first piece */
+	void *data;            /* the frame's first byte, Ethernet header and tags included; in match_pieces():
+				* scratch memory, if config.frags says so */
+	void *data_end;        /* of the frame's first piece */
 	void *ctx;             /* where config.frags says so: match_pieces() asks the kernel for bytes */
 #else
 	__u64 data;

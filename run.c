@@ -208,14 +208,16 @@ static int load_link(struct run *run, size_t i, struct failure *failure)
 	struct run_link *link = &run->links[i];
 	struct bpf_program program = run->program;
 	struct filter filter;
+	int pieces = PIECES_NONE;
 	int err;
 
 	config->ifindex = link->info.ifindex;
 	config->link = i;
 	config->link_type = link_type(&link->info);
-	config->frags = link->info.mtu > MTU_OF_A_PAGE;
-	err = filter_compile(&filter, run->options.filter, run->options.protocol, config->link_type,
-			     config->frags);
+	config->frags = link->info.mtu > MTU_OF_A_PAGE ? FRAGS : 0;
+	if (config->frags) /* what may be interrupted on its CPU has no memory there to itself */
+		pieces = config->preemptible ? PIECES_ASKED_FOR : PIECES_COPIED;
+	err = filter_compile(&filter, run->options.filter, run->options.protocol, config->link_type, pieces);
 	if (err)
 		return fail(failure, 0, "%s: filter", link->info.name),
 		       fail_reason(failure, "%s", filter.error);
@@ -223,8 +225,9 @@ static int load_link(struct run *run, size_t i, struct failure *failure)
 		say("%s: the filter is too long to look into frames of several pieces, as jumbo frames may be: "
 		    "of those none matches", link->info.name);
 	config->filtered = filter.insns ? 1 + filter.wants_key : 0;
-	if (config->frags && filter.pieces_alone)
-		config->frags = 2;
+	if (filter.pieces)
+		config->frags |= (filter.pieces_alone ? FRAGS_ALONE : 0) |
+				 (pieces == PIECES_COPIED ? FRAGS_SCRATCH : 0);
 	config->quick = config->link_type == LINK_ETHERNET && config->filtered < 2 &&
 			!config->kernel_trace;
 	program.filter = filter.insns;

@@ -41,6 +41,10 @@ static struct map links SECTION("maps") = {
 	BPF_MAP_TYPE_ARRAY, sizeof(__u32), sizeof(struct link_count), 0, BPF_F_MMAPABLE,
 };
 
+static struct map scratch SECTION("maps") = {
+	BPF_MAP_TYPE_PERCPU_ARRAY, sizeof(__u32), SCRATCH_SIZE, 0, 0,
+};
+
 static const char gpl[] SECTION("license") = "GPL";
 
 static void *(*map_lookup)(void *map, const void *key) = (void *)BPF_FUNC_map_lookup_elem;
@@ -99,9 +103,15 @@ INLINE int filter(struct packet *p, struct xdp_md *ctx, __u64 length)
 	p->data_end = frame_end(ctx);
 	p->length = length;
 	*(struct xdp_md *volatile *)&p->ctx = ctx;
-	if (CONFIG(frags) && (CONFIG(frags) > 1 || length != (__u64)(p->data_end - p->data)))
-		return call_match_pieces(p);
-	return match(p);
+	if (!CONFIG(frags) || (!(CONFIG(frags) & FRAGS_ALONE) && length == (__u64)(p->data_end - p->data)))
+		return match(p);
+	if (CONFIG(frags) & FRAGS_SCRATCH) {
+		p->reserved = 0;
+		p->data = map_lookup(&scratch, &p->reserved);
+		if (!p->data) /* which the verifier does not know better */
+			return 0;
+	}
+	return call_match_pieces(p);
 }
 
 INLINE void print(struct memory *memory, const struct flow_key *key, const __u64 *word, __u64 cpu,

@@ -3,13 +3,14 @@
  * How many frames of a capture each filter lets through, decided by the real XDP program in the
  * running kernel (BPF_PROG_TEST_RUN), loaded by the real loader.
  *
- *	filter-count [--load | --frames] CAPTURE EXPRESSIONS
+ *	filter-count [--load | --frames] [--asked] CAPTURE EXPRESSIONS
  *
  *	CAPTURE      a pcap file of Ethernet or raw IP frames
  *	EXPRESSIONS  a filter a line; empty lines and lines that begin with # are passed over
  *	--load       only load each filter; print instructions and milliseconds, and how many instructions
  *	             the verifier went through (since Linux 5.16; else 0)
  *	--frames     print the numbers of the frames that match, as tcpdump --number counts them
+ *	--asked      run frames in pieces as where a program may be interrupted by another: without scratch memory
  *
  * prints a line for each filter: the number of frames that match, or "refused", a tab and the
  * message, or "rejected" and the verifier's. If a frame is longer than a page holds, then all are run as
@@ -43,7 +44,8 @@ struct frame {
 static struct frame *frames;
 static size_t nframes;
 static unsigned int link_type;
-static int in_pieces; /* a frame is longer than fits in a page */
+static int wanted = PIECES_COPIED;
+static int in_pieces; /* PIECES_: a frame is longer than fits in a page */
 static struct bpf_maps maps;
 
 static void die(const char *what, const char *why)
@@ -88,7 +90,8 @@ static void read_capture(const char *path)
 			die(path, "cut short");
 		frames = realloc(frames, (nframes + 1) * sizeof(*frames));
 		frames[nframes++] = (struct frame){ file + at, len };
-		in_pieces |= len > WHOLE_MAX;
+		if (len > WHOLE_MAX)
+			in_pieces = wanted;
 		at += len;
 	}
 }
@@ -109,7 +112,8 @@ static int load(const struct filter *filter, struct failure *failure)
 {
 	struct config config = {
 		.version = XGUARD_ABI, .ifindex = 1, .link_type = link_type,
-		.frags = in_pieces ? 1 + filter->pieces_alone : 0,
+		.frags = (in_pieces ? FRAGS : 0) | (filter->pieces_alone ? FRAGS_ALONE : 0) |
+			 (in_pieces == PIECES_COPIED ? FRAGS_SCRATCH : 0),
 		.filtered = !!filter->insns, .cpus = maps.cpus, .slot_bits = maps.slot_bits,
 		.sample = 1, .quick = link_type == LINK_ETHERNET, .multiplier = { 1, 3, 5, 7, 9, 11 },
 	};
@@ -206,13 +210,16 @@ int main(int argc, char **argv)
 	FILE *file;
 	int cpus;
 
-	if (argc == 4 && (!strcmp(argv[1], "--load") || !strcmp(argv[1], "--frames"))) {
-		mode = argv[1][2];
-		argc--;
-		argv++;
+	for (; argc > 3; argc--, argv++) {
+		if (!strcmp(argv[1], "--load") || !strcmp(argv[1], "--frames"))
+			mode = argv[1][2];
+		else if (!strcmp(argv[1], "--asked"))
+			wanted = PIECES_ASKED_FOR;
+		else
+			break;
 	}
 	if (argc != 3) {
-		fprintf(stderr, "usage: filter-count [--load | --frames] CAPTURE EXPRESSIONS\n");
+		fprintf(stderr, "usage: filter-count [--load | --frames] [--asked] CAPTURE EXPRESSIONS\n");
 		return 2;
 	}
 	read_capture(argv[1]);

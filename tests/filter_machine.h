@@ -188,16 +188,25 @@ static int interpret(const struct bpf_insn *insns, struct machine *m, const stru
 	}
 }
 
-/* The same of a frame in pieces, of which the first one has nothing. */
+/* The same of a frame in pieces, of which the first one has nothing. Scratch memory has what was there before: behind
+ * the frame's end what would go on with it, as bad luck would have it. */
 static int in_pieces(const struct filter *filter, const struct packet *packet,
 		     const struct frame *frame)
 {
 	struct packet pieces = *packet;
 	struct machine m = { .steps = 0 };
+	__u8 *scratch = malloc(SCRATCH_SIZE);
+	int result;
 
-	pieces.data = pieces.data_end = 0;
+	memset(scratch, 0xee, SCRATCH_SIZE);
+	memcpy(scratch, frame->bytes, sizeof(frame->bytes));
+	memset(scratch, 0xee, frame->len);
+	pieces.data = (uintptr_t)scratch;
+	pieces.data_end = 0;
 	pieces.ctx = (uintptr_t)frame;
-	return interpret(filter->pieces, &m, &pieces);
+	result = interpret(filter->pieces, &m, &pieces);
+	free(scratch);
+	return result;
 }
 
 /* 1: the frame matches, 0: it does not, -2: it depends on its pieces. */

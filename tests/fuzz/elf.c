@@ -109,7 +109,7 @@ int LLVMFuzzerTestOneInput(const __u8 *data, size_t size)
 	if (!err)
 		err = bpf_code_constants(&code, &config);
 	if (!err)
-		err = bpf_code_lay_out(&code, 9);
+		err = bpf_code_lay_out(&code, 9, -1);
 	if (!err)
 		check(&code);
 	else if (!failure.reason[0])

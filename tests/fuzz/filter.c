@@ -9,7 +9,7 @@
  *		tests/fuzz/corpus/filter
  *	FUZZ_LOAD=1 build/tests/fuzz-filter ... (the same)
  *
- * The first byte of an input chooses the link and the protocol, the rest is the filter.
+ * The first byte of an input chooses the link, the protocol and how frames in pieces are read, the rest is the filter.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -55,11 +55,33 @@ static void check_insn(const struct bpf_insn *insns, size_t len, int pieces, siz
 		broken("a store outside of its stack", text, i);
 }
 
+/* r2 = scratch memory, in place of the frame; the key is in packet.reserved. Returns how many instructions. */
+static size_t add_scratch(struct bpf_insn *to)
+{
+	static int map = -1;
+
+	if (map < 0)
+		map = bpf_map_create("fuzz", BPF_MAP_TYPE_PERCPU_ARRAY, sizeof(__u32), SCRATCH_SIZE, 1, 0);
+
+	const struct bpf_insn insns[] = {
+		BPF_LD_MAP_FD(BPF_REG_1, map),
+		BPF_MOV64_REG(BPF_REG_2, BPF_REG_10),
+		BPF_ALU64_IMM(BPF_ADD, BPF_REG_2, (int)offsetof(struct packet, reserved) - (int)sizeof(struct packet)),
+		BPF_EMIT_CALL(BPF_FUNC_map_lookup_elem),
+		BPF_JMP_IMM(BPF_JNE, BPF_REG_0, 0, 1),
+		BPF_EXIT_INSN(),
+		BPF_MOV64_REG(BPF_REG_2, BPF_REG_0),
+	};
+
+	memcpy(to, insns, sizeof(insns));
+	return sizeof(insns) / sizeof(*insns);
+}
+
 /* An XDP program that lays out struct packet as xdp_prog.c does, and calls the filter. */
-static void load(const struct bpf_insn *code, size_t len, __u32 flags, const char *text)
+static void load(const struct bpf_insn *code, size_t len, __u32 flags, int scratch, const char *text)
 {
 	enum { PACKET = -(int)sizeof(struct packet), ZEROED = sizeof(struct packet) / 8 };
-	struct bpf_insn insns[ZEROED + 20], *all;
+	struct bpf_insn insns[ZEROED + 30], *all;
 	struct bpf_prog_spec spec = {
 		.name = "fuzz", .type = BPF_PROG_TYPE_XDP, .license = "GPL", .flags = flags,
 	};
@@ -71,8 +93,6 @@ static void load(const struct bpf_insn *code, size_t len, __u32 flags, const cha
 	insns[n++] = BPF_LDX_MEM(BPF_W, BPF_REG_3, BPF_REG_1, 4);
 	for (int i = 0; i < ZEROED; i++)
 		insns[n++] = BPF_ST_MEM(BPF_DW, BPF_REG_10, PACKET + 8 * i, 0);
-	insns[n++] = BPF_STX_MEM(BPF_DW, BPF_REG_10, BPF_REG_2,
-				 PACKET + (int)offsetof(struct packet, data));
 	insns[n++] = BPF_STX_MEM(BPF_DW, BPF_REG_10, BPF_REG_3,
 				 PACKET + (int)offsetof(struct packet, data_end));
 	insns[n++] = BPF_STX_MEM(BPF_DW, BPF_REG_10, BPF_REG_6,
@@ -80,6 +100,10 @@ static void load(const struct bpf_insn *code, size_t len, __u32 flags, const cha
 	insns[n++] = BPF_ALU64_REG(BPF_SUB, BPF_REG_3, BPF_REG_2);
 	insns[n++] = BPF_STX_MEM(BPF_W, BPF_REG_10, BPF_REG_3,
 				 PACKET + (int)offsetof(struct packet, length));
+	if (scratch)
+		n += add_scratch(insns + n);
+	insns[n++] = BPF_STX_MEM(BPF_DW, BPF_REG_10, BPF_REG_2,
+				 PACKET + (int)offsetof(struct packet, data));
 	insns[n++] = BPF_MOV64_REG(BPF_REG_1, BPF_REG_10);
 	insns[n++] = BPF_ALU64_IMM(BPF_ADD, BPF_REG_1, PACKET);
 	insns[n++] = BPF_RAW_INSN(BPF_JMP | BPF_CALL, 0, BPF_PSEUDO_CALL, 0, 1);
@@ -102,14 +126,16 @@ int LLVMFuzzerTestOneInput(const __u8 *data, size_t size)
 	static const __u8 protocols[] = { 0, 0, 0, 6, 17, 1 };
 	struct filter filter;
 	char *text;
-	int err;
+	int err, copied;
 
 	if (!size)
 		return 0;
 	text = malloc(size);
 	memcpy(text, data + 1, size - 1);
 	text[size - 1] = '\0';
-	err = filter_compile(&filter, text, protocols[data[0] % 6], data[0] / 6 % 3, 1);
+	copied = data[0] / 18 % 2;
+	err = filter_compile(&filter, text, protocols[data[0] % 6], data[0] / 6 % 3,
+			     copied ? PIECES_COPIED : PIECES_ASKED_FOR);
 	if (err && (filter.insns || !filter.error[0] || filter.column < 0 ||
 		    (size_t)filter.column > size))
 		broken("no message, or one that points nowhere", text, 0);
@@ -118,8 +144,9 @@ int LLVMFuzzerTestOneInput(const __u8 *data, size_t size)
 	for (size_t i = 0; i < filter.pieces_len; i++)
 		check_insn(filter.pieces, filter.pieces_len, 1, i, text);
 	if (filter.len && getenv("FUZZ_LOAD")) {
-		load(filter.insns, filter.len, 0, text);
-		load(filter.pieces, filter.pieces_len, BPF_F_XDP_HAS_FRAGS, text);
+		load(filter.insns, filter.len, 0, 0, text);
+		if (!filter.no_pieces)
+			load(filter.pieces, filter.pieces_len, BPF_F_XDP_HAS_FRAGS, copied, text);
 	}
 	filter_free(&filter);
 	free(text);

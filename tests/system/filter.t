@@ -8,9 +8,9 @@ need tcpdump ping socat
 capture=$work/made.pcap
 "$TESTS/make-capture" >"$capture" || exit 1
 
-# compared FILE EXPRESSIONS NAME: one test for all of them; what differs is shown.
+# compared FILE EXPRESSIONS NAME [OPTION]: one test for all of them; what differs is shown.
 compared() {
-	tests/compare-with-tcpdump "$1" "$2" >"$work/compared" 2>&1
+	tests/compare-with-tcpdump ${4-} "$1" "$2" >"$work/compared" 2>&1
 	report "$?" "$3: $(tail -n 2 "$work/compared" | sed -n 's/^# //p')" ||
 		grep -A 2 '^not ok\|^Bail out' "$work/compared" | diag
 }
@@ -67,12 +67,15 @@ cat "$work/lists.txt" "$work/longest.txt" >"$work/all.txt"
 within "$(most "$capture" "$work/all.txt")" 0 13000 'also where frames may come in pieces'
 
 # Frames that a driver hands over in several pieces: the same, so long that the rest of a page does not
-# hold them; every byte of theirs is asked of the kernel.
+# hold them; the kernel copies them, or is asked for every byte of theirs.
 "$TESTS/make-capture" 4200 >"$work/large.pcap"
 awk 'NR % 3 == 0' tests/filter-expressions.txt >"$work/some.txt"
 compared "$work/large.pcap" "$work/some.txt" 'frames in pieces'
 chains "$work/large.pcap" tests/filter-chains.txt 'chains of headers in pieces'
 compared "$work/large.pcap" "$work/long.txt" 'long filters, in pieces'
+awk 'NR % 9 == 0' tests/filter-expressions.txt >"$work/few.txt"
+awk 'NR % 3 == 0' "$work/long.txt" >>"$work/few.txt"
+compared "$work/large.pcap" "$work/few.txt" 'in pieces, each byte asked for' --asked
 
 # Real programs.
 make_pair

@@ -28,7 +28,7 @@ static int make(struct bpf_code *code, struct bpf_program *program, const void *
 	err = bpf_code_open(code, program, &maps, failure);
 	if (!err)
 		err = bpf_code_constants(code, &config);
-	return err ? err : bpf_code_lay_out(code, CONSTANTS_FD);
+	return err ? err : bpf_code_lay_out(code, CONSTANTS_FD, -1);
 }
 
 static void is_code(const struct bpf_code *code, const struct bpf_insn *wanted, size_t len,
@@ -76,10 +76,30 @@ static void test_whole(void)
 	is_number(got.version, XGUARD_ABI, "and keeps the object's version");
 	is_number(constant, 0x11223344, "other constants stay");
 	ok(!bpf_code_constants(&code, &(struct config){ .ifindex = 9 }) &&
-	   !bpf_code_lay_out(&code, CONSTANTS_FD + 1) && code.insns[0].imm == CONSTANTS_FD + 1,
+	   !bpf_code_lay_out(&code, CONSTANTS_FD + 1, -1) && code.insns[0].imm == CONSTANTS_FD + 1,
 	   "it can be made again for another configuration");
 	is_number(((struct config *)code.constants)->ifindex, 9, "which is the one that counts");
 	bpf_code_release(&code);
+	bpf_code_release(&code);
+}
+
+/* A map that is made only where it is wanted. */
+static void test_scratch(void)
+{
+	const struct bpf_insn made[] = { BPF_LD_MAP_FD(BPF_REG_2, 55) }, missing[] = { BPF_LD_IMM64(BPF_REG_2, 0) };
+	struct bpf_program program = { 0 };
+	struct failure failure = { 0 };
+	struct bpf_code code;
+	struct image image;
+
+	image_make(&image);
+	image.symbols[Y_FLOWS].st_name = image_string(".relxdp"); /* nobody asks for that section by its name */
+	memcpy(image.strings + image.symbols[Y_FLOWS].st_name, "scratch", 7);
+	image.maps[1] = (struct image_map){ BPF_MAP_TYPE_PERCPU_ARRAY, 4, SCRATCH_SIZE, 0, 0 };
+	ok(!make(&code, &program, &image, sizeof(image), &failure) &&
+	   !memcmp(code.insns + 2, missing, sizeof(missing)), "no scratch memory: nothing in its place");
+	ok(!bpf_code_lay_out(&code, CONSTANTS_FD, 55) && !memcmp(code.insns + 2, made, sizeof(made)),
+	   "scratch memory: its map");
 	bpf_code_release(&code);
 }
 
@@ -568,6 +588,7 @@ static void test_random(void)
 int main(void)
 {
 	test_whole();
+	test_scratch();
 	test_filter();
 	test_inline();
 	test_inline_both();

@@ -16,7 +16,7 @@ static struct {
 	int signals;             /* as many loads say EAGAIN first */
 	const char *log;         /* of the verifier */
 	size_t padding;          /* bytes of log before that */
-	__u32 loads, logged, frozen, created;
+	__u32 loads, logged, frozen, created, scratch;
 	__u32 flags;             /* of the last load */
 	struct config config;    /* of the last map of constants */
 } kernel;
@@ -27,6 +27,8 @@ int bpf_map_create(const char *name, __u32 type, __u32 key_size, __u32 value_siz
 	kernel.created += !strcmp(name, "xg_rodata") && type == BPF_MAP_TYPE_ARRAY &&
 			  key_size == 4 && value_size > sizeof(struct config) &&
 			  max_entries == 1 && flags == BPF_F_RDONLY_PROG;
+	kernel.scratch += !strcmp(name, "xg_scratch") && type == BPF_MAP_TYPE_PERCPU_ARRAY && key_size == 4 &&
+			  value_size == SCRATCH_SIZE && max_entries == 1 && !flags;
 	return open("/dev/null", O_RDONLY | O_CLOEXEC);
 }
 
@@ -118,8 +120,9 @@ static void test_good(void)
 	ok(kernel.created == 1 && kernel.frozen == 1, "with its constants frozen");
 	is_number(kernel.config.ifindex, 5, "which hold the configuration");
 	is_number(kernel.flags, 0, "without flags");
-	ok(load(1, &failure) > 2 && kernel.flags == BPF_F_XDP_HAS_FRAGS && kernel.config.frags == 1,
-	   "and with fragments");
+	ok(load(FRAGS, &failure) > 2 && kernel.flags == BPF_F_XDP_HAS_FRAGS && kernel.config.frags == FRAGS &&
+	   !kernel.scratch, "and with fragments");
+	ok(load(FRAGS | FRAGS_SCRATCH, &failure) > 2 && kernel.scratch == 1, "and with scratch memory");
 	kernel.refused_flags = BPF_F_XDP_HAS_FRAGS;
 	ok(load(1, &failure) > 2 && !kernel.flags && !kernel.config.frags,
 	   "a kernel before 5.18 gets it without");

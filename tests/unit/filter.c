@@ -38,14 +38,17 @@
 static int run(struct machine *m, const char *expression, unsigned int protocol, unsigned int link,
 	       const struct frame *frame, __u8 decoded)
 {
-	struct filter filter;
-	int result;
+	int results[2];
 
-	if (filter_compile(&filter, expression, protocol, link, 1))
-		return -1;
-	result = run_compiled(m, &filter, frame, decoded);
-	filter_free(&filter);
-	return result;
+	for (int copied = 0; copied < 2; copied++) {
+		struct filter filter;
+
+		if (filter_compile(&filter, expression, protocol, link, copied ? PIECES_COPIED : PIECES_ASKED_FOR))
+			return -1;
+		results[copied] = run_compiled(m, &filter, frame, decoded);
+		filter_free(&filter);
+	}
+	return results[0] == results[1] ? results[0] : -2;
 }
 
 /* The same filter at the beginning of one so long that what it asks about becomes fields: IPv6 addresses, or
@@ -223,7 +226,7 @@ static void test_refusals(void)
 
 	for (size_t i = 0; i < sizeof(refusals) / sizeof(*refusals); i++) {
 		struct filter filter;
-		int err = filter_compile(&filter, refusals[i].expression, 0, LINK_ETHERNET, 1);
+		int err = filter_compile(&filter, refusals[i].expression, 0, LINK_ETHERNET, PIECES_COPIED);
 
 		if (!ok(err == -EINVAL && filter.column == refusals[i].column &&
 			strstr(filter.error, refusals[i].says) && !filter.insns,
@@ -308,7 +311,7 @@ static void test_code(void)
 
 	for (size_t i = 0; i < sizeof(filters) / sizeof(*filters); i++) {
 		struct filter filter;
-		int err = filter_compile(&filter, filters[i], 0, LINK_ETHERNET, 0);
+		int err = filter_compile(&filter, filters[i], 0, LINK_ETHERNET, PIECES_NONE);
 
 		ok(!err && keeps_promises(&filter), "%s: one exit, forward jumps", filters[i]);
 		filter_free(&filter);
@@ -368,7 +371,7 @@ static void test_long(void)
 
 	for (size_t i = 0; i < sizeof(formats) / sizeof(*formats); i++) {
 		char *text = repeat(formats[i], i & 1 ? " and " : " or ", 200);
-		int err = filter_compile(&filter, text, 0, LINK_ETHERNET, 0);
+		int err = filter_compile(&filter, text, 0, LINK_ETHERNET, PIECES_NONE);
 
 		ok(!err && keeps_promises(&filter) && filter.len < 10000,
 		   "200 times %s: %zu instructions", formats[i], filter.len);
@@ -385,13 +388,13 @@ static void test_long(void)
 		for (int i = 1; i <= 12; i++)
 			end += sprintf(end, " or (tcp src port %d and src host 9.9.9.%d) or (udp dst port %d and dst host "
 				       "9.9.9.3) or src host 2001::%d or dst host 2001::%d", i, i, i, i, i);
-		err = filter_compile(&filter, text, 0, LINK_ETHERNET, 1);
+		err = filter_compile(&filter, text, 0, LINK_ETHERNET, PIECES_ASKED_FOR);
 		ok(!err && (filter.pieces || filter.no_pieces), "a long filter, and %d numbers to keep", depth);
 		filter_free(&filter);
 	}
 	for (int n = 100; n <= 10000; n *= 10) {
 		char *text = repeat("(ip[%d] = ip[8] or ip6 protochain 7)", " and ", n);
-		int err = filter_compile(&filter, text, 0, LINK_ETHERNET, 0);
+		int err = filter_compile(&filter, text, 0, LINK_ETHERNET, PIECES_NONE);
 
 		ok(err ? err == -EINVAL && strstr(filter.error, "too long") != NULL :
 			 keeps_promises(&filter), "%d long ones: compiled, or too long", n);
@@ -407,21 +410,27 @@ static const char *const frames[] = { TCP, UDP, OPTIONS, LATER, ARP, TCP6, FRAG6
  * the tests are not joined? */
 static int differing(const char *expression)
 {
-	struct filter filter, mixed;
-	int differ = filter_compile(&filter, expression, 0, LINK_ETHERNET, 1) ||
-		     filter_compile(&mixed, lengthened(expression, 1), 0, LINK_ETHERNET, 1);
+	struct filter filter, asked, copied;
+	const char *long_one = lengthened(expression, 1);
+	int differ = filter_compile(&filter, expression, 0, LINK_ETHERNET, PIECES_COPIED) ||
+		     filter_compile(&asked, long_one, 0, LINK_ETHERNET, PIECES_ASKED_FOR) ||
+		     filter_compile(&copied, long_one, 0, LINK_ETHERNET, PIECES_COPIED);
 
 	for (size_t i = 0; i < sizeof(frames) / sizeof(*frames) && !differ; i++) {
 		struct frame f = frame(frames[i], 0);
 		struct machine m;
 
 		for (size_t len = f.len; len >= 14; len -= 5) {
+			int result;
+
 			f.len = len;
-			differ += run_compiled(&m, &filter, &f, 0) != run_compiled(&m, &mixed, &f, 0);
+			result = run_compiled(&m, &filter, &f, 0);
+			differ += run_compiled(&m, &asked, &f, 0) != result || run_compiled(&m, &copied, &f, 0) != result;
 		}
 	}
 	filter_free(&filter);
-	filter_free(&mixed);
+	filter_free(&asked);
+	filter_free(&copied);
 	return differ;
 }
 

@@ -1,0 +1,147 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * Frames in pieces (xdp.frags): their bytes have to be asked of the kernel. It copies a frame's beginning, as much
+ * of it as the filter may look at, to scratch memory of the CPU's own, and the filter loads from there: without a
+ * check, since there always is something, so each load asks for the frame's length. What stands beyond the scratch
+ * memory, or may do so, is asked for by a call each; so is all else where there is no such memory, since programs
+ * may interrupt each other there.
+ */
+#include <stddef.h>
+
+#include "bpf_insn.h"
+#include "filter_code.h"
+#include "packet.h"
+
+/* How far behind a network header that ends of which fields are made, and what a walk along a chain begins with. */
+#define FIELDS_END 64u
+#define CHAIN_END  10u
+
+/* Where a frame is in pieces: the registers that a call leaves alone. */
+static const __u8 kept[] = { BPF_REG_9, BPF_REG_6, BPF_REG_2, BPF_REG_3, BPF_REG_7, BPF_REG_8 };
+
+struct bpf_insn filter_renamed(struct bpf_insn insn)
+{
+	int class = BPF_CLASS(insn.code), op = BPF_OP(insn.code);
+	int jump = class == BPF_JMP || class == BPF_JMP32;
+	int computes = jump || class == BPF_ALU || class == BPF_ALU64;
+
+	if (!insn.code || (jump && op == BPF_JA)) /* half of a 64-bit load; no register at all */
+		return insn;
+	if ((class == BPF_LDX || class == BPF_STX ||
+	     (computes && op != BPF_END && BPF_SRC(insn.code) == BPF_X)) && insn.src_reg != BPF_REG_10)
+		insn.src_reg = kept[insn.src_reg];
+	if (insn.dst_reg != BPF_REG_10)
+		insn.dst_reg = kept[insn.dst_reg];
+	return insn;
+}
+
+/* Call the kernel for r4 bytes at r2, to a place on the stack, or (0) to scratch memory. */
+static void call(struct code *code, int to)
+{
+	filter_append(code, BPF_LDX_MEM(BPF_DW, BPF_REG_1, BPF_REG_6, offsetof(struct packet, ctx)));
+	if (to) {
+		filter_append(code, BPF_MOV64_REG(BPF_REG_3, BPF_REG_10));
+		filter_append(code, BPF_ALU64_IMM(BPF_ADD, BPF_REG_3, to));
+	} else {
+		filter_append(code, BPF_LDX_MEM(BPF_DW, BPF_REG_3, BPF_REG_6, offsetof(struct packet, data)));
+	}
+	filter_append(code, BPF_EMIT_CALL(BPF_FUNC_xdp_load_bytes));
+	code->now.stale = 1;
+	code->now.length = 0;
+}
+
+void filter_ask(struct code *code, int index, __u32 offset, int size)
+{
+	if (index < 0) {
+		filter_append(code, BPF_MOV64_IMM(BPF_REG_2, offset));
+	} else {
+		filter_append(code, BPF_MOV64_REG(BPF_REG_2, kept[index]));
+		filter_append(code, BPF_ALU64_IMM(BPF_ADD, BPF_REG_2, offset));
+	}
+	filter_append(code, BPF_MOV64_IMM(BPF_REG_4, size));
+	call(code, code->loaded);
+}
+
+void filter_take(struct code *code, int reg, __u32 byte, int size)
+{
+	filter_emit(code, filter_load(size, reg, BPF_REG_10, code->loaded + byte));
+}
+
+/* size bytes at offset, plus what index holds, into reg, or no match. */
+void filter_load_piece(struct code *code, int reg, int index, __u32 offset, int size)
+{
+	filter_ask(code, index, offset, size);
+	filter_append(code, FILTER_MISSING);
+	filter_leads(code, NO_MATCH);
+	filter_take(code, reg, 0, size);
+}
+
+/* Has scratch memory what stands ahead of end? */
+int filter_in_scratch(const struct code *code, __u32 end)
+{
+	return code->scratch && end <= code->copied[0];
+}
+
+static void fill(struct code *code, __u32 most)
+{
+	filter_append(code, BPF_LDX_MEM(BPF_W, BPF_REG_4, BPF_REG_6, offsetof(struct packet, length)));
+	filter_append(code, BPF_JMP_IMM(BPF_JGT, BPF_REG_4, most, 1));
+	filter_append(code, BPF_JMP_IMM(BPF_JGT, BPF_REG_4, 0, 1)); /* != tells kernels before 6.8 nothing */
+	filter_append(code, BPF_MOV64_IMM(BPF_REG_4, most));
+	filter_append(code, BPF_MOV64_IMM(BPF_REG_2, 0));
+	call(code, 0);
+}
+
+/* Where what an arithmetic expression looks at ends, as far as that can be told and scratch memory has room. */
+static __u32 reach_of_arith(const struct compiler *c, int node)
+{
+	const struct arith *arith = &c->ariths[node];
+	__u32 left, right, most;
+
+	if (arith->kind == A_NUMBER || arith->kind == A_PACKET)
+		return 0;
+	left = reach_of_arith(c, arith->left);
+	if (arith->kind == A_BINARY) {
+		right = reach_of_arith(c, arith->right);
+		return left > right ? left : right;
+	}
+	most = arith->kind == A_LOAD ? filter_most(c, arith->left) : ~0u;
+	if (most > SCRATCH_SIZE)
+		return left;
+	right = arith->base + most + arith->size + (arith->transport ? HEADER_MAX : 0);
+	return right > left && right <= SCRATCH_SIZE ? right : left;
+}
+
+/* The same of a test. */
+static __u32 reach_of(const struct compiler *c, const struct test *test)
+{
+	__u32 left, right;
+
+	switch (test->kind) {
+	case V_FRAME:
+		return test->offset + filter_loaded(test->size);
+	case V_TRANSPORT:
+		return (test->base & BASE) + test->offset + test->size + HEADER_MAX;
+	case V_FIELD:
+		return c->field_header + FIELDS_END;
+	case V_CHAIN:
+		return (test->size ? test->offset : c->field_header) + CHAIN_END;
+	case V_ARITH:
+		left = reach_of_arith(c, test->left);
+		right = reach_of_arith(c, test->right);
+		return left > right ? left : right;
+	}
+	return 0;
+}
+
+void filter_fill_scratch(struct code *code)
+{
+	for (int i = 0; i < code->nleaves; i++) {
+		__u32 end = reach_of(code->c, &code->c->tests[code->leaves[i]]);
+
+		if (end <= SCRATCH_SIZE && end > code->copied[0])
+			code->copied[0] = end;
+	}
+	if (code->copied[0])
+		fill(code, code->copied[0]);
+}
