@@ -10,6 +10,7 @@
 #include "filter_code.h"
 #include "packet.h"
 
+#define FEW_TAGS 16 /* bytes: with more of them, the same tests come again and again further behind in the frame */
 #define REMIND 6 /* instructions of a joined test, with those ahead of it that bring r2 and the frame's length */
 
 /* A number becomes 1 if it is not zero. spare is lost if it has 64 bits. */
@@ -238,14 +239,14 @@ static int uncopied(const struct code *code, const struct test *test)
 
 /*
  * What scratch memory has behind the frame's end can be loaded as well: then that the frame ends too early may
- * be one more reason for the outcome that is not wanted, if more of it is asked for on that way, or nothing matches.
+ * be one more reason for the outcome that is not wanted, if nothing matches on that way without asking for more of it.
  * Returns where it must not end yet; 0: that is asked by itself, since others need not then.
  */
 static __u32 join_end(struct code *code, const struct test *test, int to)
 {
 	__u32 end = filter_needed(code, test->offset);
 
-	if (!code->scratch || !filter_in_scratch(code, test->offset) || code->now.copied_length >= test->offset ||
+	if (!filter_in_scratch(code, test->offset) || code->now.copied_length >= test->offset ||
 	    to == MATCH || (to >= 0 && code->c->tests[to].need <= end))
 		return 0;
 	code->now.copied_length = end;
@@ -261,20 +262,19 @@ static void add_end(struct code *code, __u32 end, const __u8 *regs)
 	filter_emit(code, BPF_ALU64_REG(BPF_OR, regs[0], regs[1]));
 }
 
-int filter_both(struct code *code, const struct test *test, const __u8 *regs, int *is_short)
+int filter_both(struct code *code, const struct test *test, const __u8 *regs)
 {
-	int wanted = cost(code, test, 1) <= cost(code, test, 0), is_new = code->now.copied_length < test->offset;
+	int wanted = cost(code, test, 1) <= cost(code, test, 0);
 	__u32 end = join_end(code, test, test->to[!wanted]);
 	int n = uncopied(code, test);
 
 	if (n && !code->pieces)
 		filter_have(code, test->offset); /* here, since r3 and r5 would be lost */
 	code->aside = n && code->pieces;
-	code->remind = is_new && code->scratch ? code->len + REMIND : 0;
+	code->remind = code->scratch && code->c->payload > code->c->field_header + FEW_TAGS ? code->len + REMIND : 0;
 	make_both(code, test, wanted, regs);
 	if (end)
 		add_end(code, end, regs);
-	*is_short = end != 0;
 	if (filter_registers(test) > 3 && !code->pieces)
 		filter_emit(code, BPF_LDX_MEM(BPF_DW, BPF_REG_3, BPF_REG_1, offsetof(struct packet, data_end)));
 	return wanted;

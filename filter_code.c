@@ -290,6 +290,11 @@ static void emit_chain(struct code *code, const struct test *test)
 static void emit_field(struct code *code, const struct test *test)
 {
 	code->now.value[0] = code->now.value[1] = -1;
+	if (test->kind == V_VALID && filter_is_address6(test->size)) {
+		filter_field_mask(code, test->size, BPF_REG_0);
+		branch(code, test, BPF_JMP32_IMM(BPF_JEQ, BPF_REG_0, 0, 0), 1);
+		return;
+	}
 	if (test->kind == V_VALID) {
 		filter_field_missing(code, test, BPF_REG_0);
 		branch(code, test, BPF_JMP32_IMM(BPF_JSET, BPF_REG_0, 2, 0), 1);
@@ -302,17 +307,10 @@ static void emit_field(struct code *code, const struct test *test)
 
 static void emit_both(struct code *code, const struct test *test)
 {
-	__u32 before = code->now.copied_length, after;
-	int outcome, is_short;
+	int outcome;
 
 	code->now.value[0] = code->now.value[1] = code->now.transport = -1;
-	outcome = filter_both(code, test, registers, &is_short);
-	after = code->now.copied_length;
-	if (is_short) {
-		code->now.copied_length = before;
-		arrive(code, test->to[!outcome]);
-		code->now.copied_length = after;
-	}
+	outcome = filter_both(code, test, registers);
 	branch(code, test, BPF_JMP_IMM(BPF_JEQ, BPF_REG_0, 0, 0), !outcome);
 }
 

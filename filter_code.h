@@ -47,6 +47,8 @@ struct code {
 	int loaded;             /* what the kernel is asked for of a frame in pieces */
 	int copy[2];
 	int field[FIELDS];      /* 0: none */
+	__u64 upper;            /* the first half of many IPv6 addresses, as in the frame */
+	int upper_differs[2];   /* the bits in which the source's is another, the destination's; 0: none */
 	int ones, zero;         /* a word with all bits set, and one with none: see filter_begin() */
 	int begun;              /* they have been stored */
 	int chain, early_chain; /* 0: none; see filter_chain.c */
@@ -136,12 +138,13 @@ void filter_forget(struct code *code, int reg, int spare);
 /*
  * filter_field.c: have words for the fields that tests are about; put them there. regs[0] = 0 if the field is
  * what the test wants, of so many bits as are returned; the other two are lost. And reg with bit 1 set if the frame
- * ends before or within it.
+ * ends before or within it; of an IPv6 address also reg = 0 if so, else not.
  */
 void filter_reserve_fields(struct code *code);
 void filter_make_fields(struct code *code);
 int filter_field_differs(struct code *code, const struct test *test, const __u8 *regs);
 void filter_field_missing(struct code *code, const struct test *test, int reg);
+void filter_field_mask(struct code *code, int field, int reg);
 
 /* Jump to done unless the frame has what tells the type of what stands at code->c->field_header; and then to
  * arp (NULL: to done), six or done, or go on if it is IPv4. */
@@ -151,9 +154,9 @@ void filter_field_type(struct code *code, struct jumps *arp, struct jumps *six, 
 void filter_fetch(struct code *code, __u32 offset, int size);
 
 /* filter_both.c: have a word for joined tests; regs[0] = 0 if one has the outcome that is returned; the other two
- * are lost. *is_short: else the frame may also be shorter than is known from here on. */
+ * are lost. */
 void filter_reserve_joined(struct code *code);
-int filter_both(struct code *code, const struct test *test, const __u8 *regs, int *is_short);
+int filter_both(struct code *code, const struct test *test, const __u8 *regs);
 
 /* filter_eval.c: an arithmetic expression into r0, or two of them, see there; what is at
  * code->depth[depth] and up is lost, and r4. */

@@ -6,7 +6,8 @@
  * frame's length on every way through the filter, and would go through hundreds of addresses several times
  * over.
  *
- *	an IPv6 address         16 bytes as in the frame, and 16 bytes of mask
+ *	an IPv6 address         16 bytes as in the frame, and 16 bytes of mask; if many begin with the same 8 bytes,
+ *	                        the bits in which the frame's differ from those
  *	an IPv4 address         a word: 32 bits as in the frame
  *	a port, a protocol      a word, host byte order
  *
@@ -28,6 +29,8 @@
 #include "bpf_insn.h"
 #include "filter_code.h"
 #include "packet.h"
+
+#define MANY 16 /* addresses */
 
 #define NOTHING (1ull << 32)
 #define MISSING (1ull << 33)
@@ -54,6 +57,36 @@ static int any(const struct code *code, int first, int last)
 	return 0;
 }
 
+static __u64 upper_half(const struct address *address)
+{
+	__u64 value;
+
+	memcpy(&value, address->bytes, sizeof(value));
+	return value;
+}
+
+/* What most IPv6 addresses begin with becomes a field of its own, if they are many. */
+static void reserve_upper(struct code *code)
+{
+	const struct address *addresses = code->c->addresses;
+	int n = code->c->naddresses, most = MANY - 1;
+
+	code->upper_differs[0] = code->upper_differs[1] = 0;
+	for (int i = 0; i < n; i++) {
+		int same = 0;
+
+		for (int j = i; j < n; j++)
+			same += addresses[j].prefix >= 64 && upper_half(&addresses[j]) == upper_half(&addresses[i]);
+		if (same > most) {
+			most = same;
+			code->upper = upper_half(&addresses[i]);
+		}
+	}
+	for (int i = 0; i < 2 && most >= MANY; i++)
+		if (code->field[F_SOURCE6 + i])
+			code->upper_differs[i] = filter_words(code, 1);
+}
+
 void filter_reserve_fields(struct code *code)
 {
 	unsigned int wanted = 0;
@@ -65,6 +98,7 @@ void filter_reserve_fields(struct code *code)
 	for (int field = 0; field < FIELDS; field++)
 		if (wanted >> field & 1)
 			code->field[field] = filter_words(code, filter_is_address6(field) ? 4 : 1);
+	reserve_upper(code);
 }
 
 void filter_fetch(struct code *code, __u32 offset, int size)
@@ -241,6 +275,21 @@ void filter_field_type(struct code *code, struct jumps *arp, struct jumps *six, 
 	filter_jump_ahead(code, done, BPF_JMP32_IMM(BPF_JNE, BPF_REG_0, htons(ETH_IP), 0));
 }
 
+/* r0 and r5 are lost. */
+static void make_upper(struct code *code, int field)
+{
+	int to = code->upper_differs[field - F_SOURCE6];
+
+	if (!to)
+		return;
+	load(code, BPF_DW, BPF_REG_0, code->field[field]);
+	filter_constant64(code, BPF_REG_5, code->upper);
+	filter_emit(code, BPF_ALU64_REG(BPF_XOR, BPF_REG_0, BPF_REG_5));
+	load(code, BPF_DW, BPF_REG_5, code->field[field] + 16);
+	filter_emit(code, BPF_ALU64_REG(BPF_AND, BPF_REG_0, BPF_REG_5));
+	filter_store(code, BPF_REG_0, to);
+}
+
 void filter_make_fields(struct code *code)
 {
 	struct jumps arp = { .n = 0 }, six = { .n = 0 }, done = { .n = 0 };
@@ -270,6 +319,8 @@ void filter_make_fields(struct code *code)
 	filter_land(code, &six);
 	make6(code, &done);
 	filter_land(code, &done);
+	make_upper(code, F_SOURCE6);
+	make_upper(code, F_DESTINATION6);
 	filter_remember(code);
 }
 
@@ -279,10 +330,14 @@ static int differ(struct code *code, const struct test *test, int half, int reg,
 	const struct address *address = &code->c->addresses[test->k];
 	__u8 mask[8] = { 0 }, bytes[8];
 	__u64 value, ones;
-	int bits = (int)address->prefix - 64 * half;
+	int bits = (int)address->prefix - 64 * half, differs = code->upper_differs[test->size - F_SOURCE6];
 
 	if (bits <= 0)
 		return 0;
+	if (!half && bits >= 64 && differs && upper_half(address) == code->upper) {
+		load(code, BPF_DW, reg, differs);
+		return 1;
+	}
 	for (int i = 0; i < 64 && i < bits; i++)
 		mask[i / 8] |= 0x80 >> i % 8;
 	for (int i = 0; i < 8; i++)
@@ -357,11 +412,17 @@ int filter_field_differs(struct code *code, const struct test *test, const __u8 
 	return 34; /* MISSING is the last bit */
 }
 
-/* Half a word, of which the verifier does not know that it is the same as the word's. */
+/* Both load half a word, of which the verifier does not know that it is the same as the word's. What of an address
+ * is not there has no mask. */
+void filter_field_mask(struct code *code, int field, int reg)
+{
+	load(code, BPF_W, reg, code->field[field] + 28);
+}
+
 void filter_field_missing(struct code *code, const struct test *test, int reg)
 {
-	if (filter_is_address6(test->size)) { /* what is not there has no mask */
-		load(code, BPF_W, reg, code->field[test->size] + 28);
+	if (filter_is_address6(test->size)) {
+		filter_field_mask(code, test->size, reg);
 		filter_emit(code, BPF_ALU32_IMM(BPF_XOR, reg, -1));
 	} else {
 		load(code, BPF_W, reg, code->field[test->size] + UPPER_HALF);

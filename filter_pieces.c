@@ -12,9 +12,11 @@
 #include "filter_code.h"
 #include "packet.h"
 
-/* How far behind a network header that ends of which fields are made, and what a walk along a chain begins with. */
+/* How far behind a network header that ends of which fields are made, what a walk along a chain begins with, and
+ * most of what arithmetic finds by lengths that the frame tells. */
 #define FIELDS_END 64u
 #define CHAIN_END  10u
+#define ARITH_END  384u
 
 /* Where a frame is in pieces: the registers that a call leaves alone. */
 static const __u8 kept[] = { BPF_REG_9, BPF_REG_6, BPF_REG_2, BPF_REG_3, BPF_REG_7, BPF_REG_8 };
@@ -92,31 +94,9 @@ static void fill(struct code *code, __u32 most)
 	call(code, 0);
 }
 
-/* Where what an arithmetic expression looks at ends, as far as that can be told and scratch memory has room. */
-static __u32 reach_of_arith(const struct compiler *c, int node)
-{
-	const struct arith *arith = &c->ariths[node];
-	__u32 left, right, most;
-
-	if (arith->kind == A_NUMBER || arith->kind == A_PACKET)
-		return 0;
-	left = reach_of_arith(c, arith->left);
-	if (arith->kind == A_BINARY) {
-		right = reach_of_arith(c, arith->right);
-		return left > right ? left : right;
-	}
-	most = arith->kind == A_LOAD ? filter_most(c, arith->left) : ~0u;
-	if (most > SCRATCH_SIZE)
-		return left;
-	right = arith->base + most + arith->size + (arith->transport ? HEADER_MAX : 0);
-	return right > left && right <= SCRATCH_SIZE ? right : left;
-}
-
-/* The same of a test. */
+/* Where what a test looks at ends, or may do so. */
 static __u32 reach_of(const struct compiler *c, const struct test *test)
 {
-	__u32 left, right;
-
 	switch (test->kind) {
 	case V_FRAME:
 		return test->offset + filter_loaded(test->size);
@@ -127,9 +107,7 @@ static __u32 reach_of(const struct compiler *c, const struct test *test)
 	case V_CHAIN:
 		return (test->size ? test->offset : c->field_header) + CHAIN_END;
 	case V_ARITH:
-		left = reach_of_arith(c, test->left);
-		right = reach_of_arith(c, test->right);
-		return left > right ? left : right;
+		return c->payload + c->network + ARITH_END;
 	}
 	return 0;
 }

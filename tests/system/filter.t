@@ -64,7 +64,7 @@ within "$(most "$work/most.pcap" "$work/lists.txt")" 0 10000 'the verifier goes 
 tests/long-filters 20 all 200 >"$work/longest.txt"
 within "$(most "$work/most.pcap" "$work/longest.txt")" 0 10000 'and through what is no list'
 cat "$work/lists.txt" "$work/longest.txt" >"$work/all.txt"
-within "$(most "$capture" "$work/all.txt")" 0 13000 'also where frames may come in pieces'
+within "$(most "$capture" "$work/all.txt")" 0 11000 'also where frames may come in pieces'
 
 # Frames that a driver hands over in several pieces: the same, so long that the rest of a page does not
 # hold them; the kernel copies them, or is asked for every byte of theirs.

@@ -51,16 +51,17 @@ static int run(struct machine *m, const char *expression, unsigned int protocol,
 	return results[0] == results[1] ? results[0] : -2;
 }
 
-/* The same filter at the beginning of one so long that what it asks about becomes fields: IPv6 addresses, or
- * all that can. */
+/* The same filter at the beginning of one so long that what it asks about becomes fields: IPv6 addresses, of which
+ * many begin alike, or all that can. */
 static const char *lengthened(const char *expression, int is_mixed)
 {
 	static char text[8192];
 	int at = sprintf(text, "(%s)", expression);
 
-	for (int i = 1; i <= (is_mixed ? 17 : 40); i++)
-		at += sprintf(text + at, is_mixed ? " or (src net 5.0.%d.0/24 and port 65000)" :
-						    " or dst host 5::%d", i);
+	for (int i = 1; i <= 17 && is_mixed; i++)
+		at += sprintf(text + at, " or (src net 5.0.%d.0/24 and port 65000)", i);
+	for (int i = 1; i <= (is_mixed ? 16 : 40); i++)
+		at += sprintf(text + at, " or dst host 2001:db8::1:%d", i);
 	return text;
 }
 
