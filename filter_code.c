@@ -191,26 +191,23 @@ static __u32 as_loaded(const struct code *code, const struct test *test, int i, 
 	return code->now.ordered[i] ? k : filter_as_loaded(test, k);
 }
 
-/* The product of the differences is zero: one branch, where else each value costs the verifier one. */
+/* The product of the differences is zero: one branch, where else each value costs the verifier one. The value is
+ * lost. */
 static void emit_product(struct code *code, const struct test *test, int i, const __u32 *k, int n)
 {
-	const int temporary[] = { code->pieces ? BPF_REG_3 : BPF_REG_5, code->pieces ? BPF_REG_2 : registers[!i] };
+	int product = spare(code, i);
+	__u32 last = 0;
 
-	if (!code->pieces)
-		code->now.transport = code->now.value[!i] = -1;
 	for (int at = 0; at < n; at++) {
-		int reg = temporary[at > 0];
+		__u32 constant = as_loaded(code, test, i, k[at]);
 
-		filter_emit(code, BPF_MOV32_REG(reg, registers[i]));
-		filter_emit(code, BPF_ALU32_IMM(BPF_XOR, reg, as_loaded(code, test, i, k[at])));
-		if (at)
-			filter_emit(code, BPF_ALU64_REG(BPF_MUL, temporary[0], reg));
+		filter_emit(code, BPF_ALU32_IMM(BPF_XOR, registers[i], constant ^ last));
+		filter_emit(code, at ? BPF_ALU64_REG(BPF_MUL, product, registers[i]) :
+				       BPF_MOV64_REG(product, registers[i]));
+		last = constant;
 	}
-	if (code->pieces) {
-		code->now.stale = 1;
-		code->now.length = 0;
-	}
-	branch(code, test, BPF_JMP_IMM(BPF_JEQ, temporary[0], 0, 0), 0);
+	code->now.value[i] = -1;
+	branch(code, test, BPF_JMP_IMM(BPF_JEQ, product, 0, 0), 0);
 }
 
 static void emit_any_of(struct code *code, const struct test *test, int i)
