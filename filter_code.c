@@ -12,9 +12,9 @@
  * or less of the frame. A field's bytes are compared as they are, the constant is turned round instead, but for
  * > and <.
  *
- * The same is written once more for frames in pieces, if they are asked for. There what no copy has
- * (filter_copy.c) is loaded by a call of bpf_xdp_load_bytes, so that everything moves to the registers that
- * a call leaves alone. r3 holds nothing for long, nor does r2, but where there is scratch memory: its address.
+ * The same is written once more for frames in pieces, if they are asked for (filter_pieces.c). There what is not
+ * in scratch memory is loaded by a call of bpf_xdp_load_bytes, so that everything moves to the registers that a call
+ * leaves alone. Until the next call r2 is where scratch memory begins, and r3 may be the frame's length.
  *
  *	r9, r7, r6  what else is in r0, r4, r1
  *	r8          the length of that IPv4 header alone

@@ -29,7 +29,7 @@ struct state {
 struct code {
 	struct compiler *c;
 	int pieces;             /* the frame is in several pieces: see filter_code.c */
-	int scratch;            /* and its beginning is copied to scratch memory: see filter_copy.c */
+	int scratch;            /* and its beginning is copied to scratch memory: see filter_pieces.c */
 	struct bpf_insn **insns; /* of c->filter */
 	size_t len, size;       /* of them */
 	int *to;                /* of each instruction: where it jumps; test + 1, MATCH, 0: not */
@@ -53,9 +53,8 @@ struct code {
 	int begun;              /* they have been stored */
 	int chain, early_chain; /* 0: none; see filter_chain.c */
 	int depth[ARITH_DEPTH]; /* values of arithmetic */
-	int joined;             /* a number made of joined tests, which waits there where a register does not do */
+	int joined, aside;      /* a number made of joined tests; it waits there now, not in a register */
 	size_t remind;          /* where in the code the verifier has to be reminded of a joined test; 0: not */
-	int aside;              /* 1: it does not */
 };
 
 /* Jumps to one place behind them. */

@@ -61,13 +61,14 @@ void filter_reserve_arith(struct code *code)
 		code->depth[i] = filter_words(code, 1);
 }
 
-/* How large the value of a node may be, as far as the verifier can tell, too; ~0: as 32 bits may be. */
+/* How large the value of a node may be, as far as the verifier can tell, too; ~0: as 32 bits may be. (Of what was turned
+ * round to host byte order that of Linux 6.12, and those before it, know nothing.) */
 __u32 filter_most(const struct compiler *c, int node)
 {
 	const struct arith *arith = &c->ariths[node], *right;
 
 	if (arith->kind == A_LOAD)
-		return filter_all_bits(arith->size);
+		return arith->size == 1 ? 0xff : ~0u;
 	if (arith->kind != A_BINARY || c->ariths[arith->right].kind != A_NUMBER)
 		return arith->kind == A_NUMBER ? arith->number : ~0u;
 	right = &c->ariths[arith->right];
