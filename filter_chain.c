@@ -6,7 +6,7 @@
  * length, counted from the IP header.
  *
  * The first such test on a way walks, and leaves the values on the stack for those behind it, eight
- * bytes, the last value repeated; and whether the walk came to the frame's end too early. A test
+ * bytes, the first value wherever there is no other; and whether the walk came to the frame's end too early. A test
  * then is one for a byte of a word. Bytes are stored one at a time, so that the verifier forgets
  * what they are, and goes through what follows once. In a long filter there is another walk at its
  * beginning, of the header that its fields are of (the test's size is 0 then), and a mask of its values
@@ -26,7 +26,7 @@
 #define TOO_FAR 8
 #define MASK    16
 
-enum { HOPOPTS = 0, ROUTING = 43, FRAGMENT = 44, AH = 51, NONE = 59, DSTOPTS = 60 };
+enum { HOPOPTS = 0, ROUTING = 43, FRAGMENT = 44, AH = 51, DSTOPTS = 60 };
 enum { NO = 1, YES = 2 };
 
 void filter_reserve_chain(struct code *code)
@@ -49,11 +49,15 @@ static void store_byte(struct code *code, int reg, int at)
 	filter_emit(code, BPF_STX_MEM(BPF_B, BPF_REG_10, reg, at));
 }
 
-/* r0 is lost. */
-static void set_too_far(struct code *code, int chain, int value)
+/* reg is lost. The verifier would remember which constant it was, and go on once for each. */
+static void set_too_far(struct code *code, int chain, int reg, int value)
 {
-	filter_emit(code, BPF_MOV64_IMM(BPF_REG_0, value));
-	store_byte(code, BPF_REG_0, chain + TOO_FAR);
+	if (code->begun)
+		filter_emit(code, filter_load(8, reg, BPF_REG_10, code->zero));
+	else
+		filter_emit(code, BPF_MOV64_IMM(reg, 0));
+	filter_emit(code, BPF_ALU64_IMM(BPF_XOR, reg, value));
+	filter_emit(code, BPF_STX_MEM(BPF_DW, BPF_REG_10, reg, chain + TOO_FAR));
 }
 
 /* r0 = the next header's number, r4 = this one's length byte. */
@@ -127,29 +131,29 @@ static void forget(struct code *code)
 	filter_from_data(code, BPF_REG_5);
 }
 
-/* Walk, and leave the values. Each is stored for all that might be missing behind it, too. */
+/* Walk, and leave the values. The first one stands for all that might be missing, too. */
 static void walk(struct code *code, int chain, __u32 base, int six)
 {
 	struct jumps too_far = { .n = 0 }, done = { .n = 0 }, skipped = { .n = 0 };
 
+	set_too_far(code, chain, BPF_REG_4, YES); /* here, since to the verifier a store off the main way is news */
+	filter_constant64(code, BPF_REG_4, 0x0101010101010101ull);
+	filter_emit(code, BPF_ALU64_REG(BPF_MUL, BPF_REG_4, BPF_REG_0));
+	filter_emit(code, BPF_STX_MEM(BPF_DW, BPF_REG_10, BPF_REG_4, chain));
 	for (int i = 0; i < HEADERS_MAX; i++) {
-		for (int j = i; j < HEADERS_MAX; j++)
-			store_byte(code, BPF_REG_0, chain + j);
+		store_byte(code, BPF_REG_0, chain + i);
 		if (i == HEADERS_MAX - 1)
 			break;
-		filter_jump_ahead(code, &done, BPF_JMP32_IMM(BPF_JEQ, BPF_REG_0, NONE, 0));
 		if (six)
 			skip_extension(code, base, &too_far, &skipped);
 		skip_ah(code, base, &too_far, &done);
 		filter_land(code, &skipped);
-		forget(code);
+		if (six)
+			forget(code);
 	}
 	filter_land(code, &done);
-	set_too_far(code, chain, NO);
-	filter_jump_ahead(code, &skipped, BPF_JMP_A(0));
+	set_too_far(code, chain, BPF_REG_0, NO);
 	filter_land(code, &too_far);
-	set_too_far(code, chain, YES);
-	filter_land(code, &skipped);
 }
 
 /* Jump to yes where a byte of the values is k: then their difference has a zero byte. */
@@ -204,16 +208,16 @@ void filter_make_chain(struct code *code)
 	filter_begin(code);
 	for (int at = 0; at <= MASK; at += 8)
 		filter_store(code, BPF_REG_0, chain + at);
-	set_too_far(code, chain, YES);
+	set_too_far(code, chain, BPF_REG_0, YES);
 	filter_reach_type(code, &done);
-	set_too_far(code, chain, NO);
+	set_too_far(code, chain, BPF_REG_0, NO);
 	filter_field_type(code, NULL, &six, &done);
-	set_too_far(code, chain, YES);
+	set_too_far(code, chain, BPF_REG_0, YES);
 	begin_early(code, 0, &done);
 	walk(code, chain, base, 0);
 	filter_jump_ahead(code, &done, BPF_JMP_A(0));
 	filter_land(code, &six);
-	set_too_far(code, chain, YES);
+	set_too_far(code, chain, BPF_REG_0, YES);
 	begin_early(code, 1, &done);
 	walk(code, chain, base, 1);
 	filter_land(code, &done);
@@ -232,6 +236,6 @@ void filter_chain(struct code *code, const struct test *test)
 	code->now.value[0] = code->now.value[1] = code->now.transport = -1;
 	if (test->k <= 0xff)
 		find(code, test, chain);
-	filter_emit(code, BPF_LDX_MEM(BPF_B, BPF_REG_0, BPF_REG_10, chain + TOO_FAR));
+	filter_emit(code, BPF_LDX_MEM(BPF_DW, BPF_REG_0, BPF_REG_10, chain + TOO_FAR));
 	filter_jump(code, BPF_JMP32_IMM(BPF_JEQ, BPF_REG_0, YES, 0), NO_MATCH);
 }
