@@ -240,6 +240,7 @@ static int uncopied(const struct code *code, const struct test *test)
 /*
  * What scratch memory has behind the frame's end can be loaded as well: then that the frame ends too early may
  * be one more reason for the outcome that is not wanted, if nothing matches on that way without asking for more of it.
+ * (It is not known on that way then; but each match there asks for more, be it a load or the length of a field.)
  * Returns where it must not end yet; 0: that is asked by itself, since others need not then.
  */
 static __u32 join_end(struct code *code, const struct test *test, int to)

@@ -423,6 +423,7 @@ static void reserve(struct code *code)
 	filter_reserve_chain(code);
 	filter_reserve_arith(code);
 	filter_reserve_joined(code);
+	filter_reserve_upper(code); /* last, since it is no need */
 }
 
 /* One of the two kinds of code, from head on. Returns its length. */
@@ -490,5 +491,6 @@ void filter_code(struct compiler *c, int head)
 	code.scratch = c->pieces == PIECES_COPIED;
 	code.insns = &c->filter->pieces;
 	c->filter->pieces_len = write(&code, head);
+	c->filter->pieces_copied = code.copied[0] != 0;
 	c->filter->pieces_alone = c->filter->len > TWICE_MAX && (c->is_mixed || code.copied[0]);
 }

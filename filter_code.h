@@ -140,6 +140,7 @@ void filter_forget(struct code *code, int reg, int spare);
  * ends before or within it; of an IPv6 address also reg = 0 if so, else not.
  */
 void filter_reserve_fields(struct code *code);
+void filter_reserve_upper(struct code *code);
 void filter_make_fields(struct code *code);
 int filter_field_differs(struct code *code, const struct test *test, const __u8 *regs);
 void filter_field_missing(struct code *code, const struct test *test, int reg);

@@ -65,8 +65,8 @@ static __u64 upper_half(const struct address *address)
 	return value;
 }
 
-/* What most IPv6 addresses begin with becomes a field of its own, if they are many. */
-static void reserve_upper(struct code *code)
+/* What most IPv6 addresses begin with becomes a field of its own, if they are many and there is room. */
+void filter_reserve_upper(struct code *code)
 {
 	const struct address *addresses = code->c->addresses;
 	int n = code->c->naddresses, most = MANY - 1;
@@ -83,7 +83,7 @@ static void reserve_upper(struct code *code)
 		}
 	}
 	for (int i = 0; i < 2 && most >= MANY; i++)
-		if (code->field[F_SOURCE6 + i])
+		if (code->field[F_SOURCE6 + i] && code->words < FILTER_WORDS)
 			code->upper_differs[i] = filter_words(code, 1);
 }
 
@@ -98,7 +98,6 @@ void filter_reserve_fields(struct code *code)
 	for (int field = 0; field < FIELDS; field++)
 		if (wanted >> field & 1)
 			code->field[field] = filter_words(code, filter_is_address6(field) ? 4 : 1);
-	reserve_upper(code);
 }
 
 void filter_fetch(struct code *code, __u32 offset, int size)

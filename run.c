@@ -225,9 +225,7 @@ static int load_link(struct run *run, size_t i, struct failure *failure)
 		say("%s: the filter is too long to look into frames of several pieces, as jumbo frames may be: "
 		    "of those none matches", link->info.name);
 	config->filtered = filter.insns ? 1 + filter.wants_key : 0;
-	if (filter.pieces)
-		config->frags |= (filter.pieces_alone ? FRAGS_ALONE : 0) |
-				 (pieces == PIECES_COPIED ? FRAGS_SCRATCH : 0);
+	config->frags |= (filter.pieces_alone ? FRAGS_ALONE : 0) | (filter.pieces_copied ? FRAGS_SCRATCH : 0);
 	config->quick = config->link_type == LINK_ETHERNET && config->filtered < 2 &&
 			!config->kernel_trace;
 	program.filter = filter.insns;

@@ -113,7 +113,7 @@ static int load(const struct filter *filter, struct failure *failure)
 	struct config config = {
 		.version = XGUARD_ABI, .ifindex = 1, .link_type = link_type,
 		.frags = (in_pieces ? FRAGS : 0) | (filter->pieces_alone ? FRAGS_ALONE : 0) |
-			 (in_pieces == PIECES_COPIED ? FRAGS_SCRATCH : 0),
+			 (filter->pieces_copied ? FRAGS_SCRATCH : 0),
 		.filtered = !!filter->insns, .cpus = maps.cpus, .slot_bits = maps.slot_bits,
 		.sample = 1, .quick = link_type == LINK_ETHERNET, .multiplier = { 1, 3, 5, 7, 9, 11 },
 	};
