@@ -57,17 +57,19 @@ static int above(struct code *code, int reg, __u32 span, int spare)
 	return 1;
 }
 
-static int any_of(struct code *code, const struct test *test, int reg, int spare)
+/* product = zero if a value is one of those that a test wants: one branch, where else each costs the verifier one.
+ * The value, in host byte order or not, is lost. Returns how many bits the product may have. */
+int filter_product(struct code *code, const struct test *test, int product, int value, int ordered)
 {
-	__u32 k[] = { test->k, test->span & 0xffff, test->span >> 16 };
+	__u32 k[] = { test->k, test->span & 0xffff, test->span >> 16 }, last = 0;
 	int n = k[1] == k[2] ? 2 : 3;
 
-	filter_load_value(code, spare, test);
 	for (int i = 0; i < n; i++) {
-		__u32 change = filter_as_loaded(test, k[i]) ^ (i ? filter_as_loaded(test, k[i - 1]) : 0);
+		__u32 constant = ordered ? k[i] : filter_as_loaded(test, k[i]);
 
-		filter_emit(code, BPF_ALU32_IMM(BPF_XOR, spare, change));
-		filter_emit(code, i ? BPF_ALU64_REG(BPF_MUL, reg, spare) : BPF_MOV64_REG(reg, spare));
+		filter_emit(code, BPF_ALU32_IMM(BPF_XOR, value, constant ^ last));
+		filter_emit(code, i ? BPF_ALU64_REG(BPF_MUL, product, value) : BPF_MOV64_REG(product, value));
+		last = constant;
 	}
 	return n * 8 * test->size;
 }
@@ -97,8 +99,10 @@ static int value(struct code *code, const struct test *test, int reg, int spare)
 {
 	__u32 mask = filter_as_loaded(test, test->mask), k = filter_as_loaded(test, test->k);
 
-	if (test->op == ANY_OF)
-		return any_of(code, test, reg, spare);
+	if (test->op == ANY_OF) {
+		filter_load_value(code, spare, test);
+		return filter_product(code, test, reg, spare, filter_is_ordered(test));
+	}
 	if (test->size == 6)
 		return mac(code, test, reg, spare);
 	filter_load_value(code, reg, test);
@@ -138,8 +142,7 @@ static void put_aside(struct code *code, int reg)
 		filter_store(code, reg, code->joined);
 	else
 		filter_emit(code, BPF_MOV64_REG(BPF_REG_3, reg));
-	if (code->pieces)
-		code->now.length = 0;
+	code->now.has_length = 0;
 }
 
 /* The register that it is in again. */
@@ -227,13 +230,13 @@ void filter_reserve_joined(struct code *code)
 			code->joined = code->depth[0] ? code->depth[0] : filter_words(code, 1);
 }
 
-/* Values of the frame itself, which no copy has: how many? */
-static int uncopied(const struct code *code, const struct test *test)
+/* Is a value that of the frame itself, which no copy has? */
+static int is_uncopied(const struct code *code, const struct test *test)
 {
 	const struct test *tests = code->c->tests;
 
 	if (test->kind == V_BOTH)
-		return uncopied(code, &tests[test->left]) + uncopied(code, &tests[test->right]);
+		return is_uncopied(code, &tests[test->left]) || is_uncopied(code, &tests[test->right]);
 	return test->kind == V_FRAME && !filter_is_copied(code, test->offset, filter_loaded(test->size));
 }
 
@@ -267,11 +270,10 @@ int filter_both(struct code *code, const struct test *test, const __u8 *regs)
 {
 	int wanted = cost(code, test, 1) <= cost(code, test, 0);
 	__u32 end = join_end(code, test, test->to[!wanted]);
-	int n = uncopied(code, test);
 
-	if (n && !code->pieces)
+	code->aside = code->pieces && is_uncopied(code, test);
+	if (!code->pieces && is_uncopied(code, test))
 		filter_have(code, test->offset); /* here, since r3 and r5 would be lost */
-	code->aside = n && code->pieces;
 	code->remind = code->scratch && code->c->payload > code->c->field_header + FEW_TAGS ? code->len + REMIND : 0;
 	make_both(code, test, wanted, regs);
 	if (end)

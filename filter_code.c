@@ -66,7 +66,7 @@ static int fetch(struct code *code, int number, int ordered)
 static int spare(struct code *code, int i)
 {
 	if (code->pieces) {
-		code->now.length = 0;
+		code->now.has_length = 0;
 		return BPF_REG_3;
 	}
 	if (code->now.transport < 0)
@@ -107,7 +107,7 @@ static void arrive(struct code *code, int to)
 		    !filter_same_value(&tests[a], &tests[b]))
 			state->value[i] = -1;
 	}
-	if (code->c->is_mixed && !code->pieces && state->length != code->now.length)
+	if (code->c->is_mixed && state->length != code->now.length)
 		state->stale = 1;
 	state->stale |= code->now.stale;
 	if (state->length > code->now.length)
@@ -116,6 +116,7 @@ static void arrive(struct code *code, int to)
 		state->copied_length = code->now.copied_length;
 	if (state->transport_length > code->now.transport_length)
 		state->transport_length = code->now.transport_length;
+	state->has_length &= code->now.has_length;
 	if (state->transport != code->now.transport)
 		state->transport = -1;
 	if (state->chain != code->now.chain)
@@ -191,31 +192,16 @@ static __u32 as_loaded(const struct code *code, const struct test *test, int i, 
 	return code->now.ordered[i] ? k : filter_as_loaded(test, k);
 }
 
-/* The product of the differences is zero: one branch, where else each value costs the verifier one. The value is
- * lost. */
-static void emit_product(struct code *code, const struct test *test, int i, const __u32 *k, int n)
-{
-	int product = spare(code, i);
-	__u32 last = 0;
-
-	for (int at = 0; at < n; at++) {
-		__u32 constant = as_loaded(code, test, i, k[at]);
-
-		filter_emit(code, BPF_ALU32_IMM(BPF_XOR, registers[i], constant ^ last));
-		filter_emit(code, at ? BPF_ALU64_REG(BPF_MUL, product, registers[i]) :
-				       BPF_MOV64_REG(product, registers[i]));
-		last = constant;
-	}
-	code->now.value[i] = -1;
-	branch(code, test, BPF_JMP_IMM(BPF_JEQ, product, 0, 0), 0);
-}
-
 static void emit_any_of(struct code *code, const struct test *test, int i)
 {
 	const __u32 k[] = { test->span >> 16, test->span & 0xffff, test->k };
 
 	if (code->c->is_mixed) {
-		emit_product(code, test, i, k + (k[0] == k[1]), 3 - (k[0] == k[1]));
+		int product = spare(code, i);
+
+		filter_product(code, test, product, registers[i], code->now.ordered[i]);
+		code->now.value[i] = -1;
+		branch(code, test, BPF_JMP_IMM(BPF_JEQ, product, 0, 0), 0);
 		return;
 	}
 	for (int n = k[0] == k[1]; n < 3; n++) {
@@ -344,8 +330,7 @@ static void emit_test(struct code *code, int number)
 	code->now = code->states[number];
 	if (code->c->is_mixed && code->states[number].reached > 1) {
 		code->now.value[0] = code->now.value[1] = code->now.transport = -1;
-		if (code->pieces)
-			code->now.length = 0;
+		code->now.has_length = 0;
 	}
 	code->start[number] = code->len;
 	code->need = test->need;

@@ -15,9 +15,9 @@ struct state {
 	__u8 reached;           /* on no way, one, more */
 	int transport;          /* offset of the IPv4 header whose length r5 includes, -1: none */
 	int chain;              /* of which header the chain was walked: offset * 2 + is-IPv6; -1: none */
-	__u32 length;           /* bytes that the frame has at least, by what is known of r2; of a frame in pieces
-	                         * whether r3 is its length */
+	__u32 length;           /* bytes that the frame has at least, by what is known of r2 */
 	__u32 copied_length;    /* the same, by its length */
+	int has_length;         /* r3 is the length of a frame in pieces */
 	int stale;              /* r2 must be made anew before it is used: see filter_renew_data() */
 	__u32 transport_length; /* bytes that are behind r5 at least */
 };
@@ -157,6 +157,7 @@ void filter_fetch(struct code *code, __u32 offset, int size);
  * are lost. */
 void filter_reserve_joined(struct code *code);
 int filter_both(struct code *code, const struct test *test, const __u8 *regs);
+int filter_product(struct code *code, const struct test *test, int product, int value, int ordered);
 
 /* filter_eval.c: an arithmetic expression into r0, or two of them, see there; what is at
  * code->depth[depth] and up is lost, and r4. */

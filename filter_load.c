@@ -119,10 +119,10 @@ void filter_from_data(struct code *code, int reg)
 /* No match unless the frame has end bytes behind pointer; reg is free. */
 static void check_end(struct code *code, int reg, int pointer, __u32 end)
 {
-	if (code->pieces && !code->now.length)
+	if (code->pieces && !code->now.has_length) {
 		filter_emit(code, BPF_LDX_MEM(BPF_W, BPF_REG_3, BPF_REG_1, offsetof(struct packet, length)));
-	if (code->pieces)
-		code->now.length = 1;
+		code->now.has_length = 1;
+	}
 	filter_emit(code, BPF_MOV64_REG(reg, pointer));
 	filter_emit(code, BPF_ALU64_IMM(BPF_ADD, reg, end));
 	filter_jump(code, BPF_JMP_REG(BPF_JGT, reg, BPF_REG_3, 0), NO_MATCH);

@@ -49,7 +49,7 @@ static void call(struct code *code, int to)
 	}
 	filter_append(code, BPF_EMIT_CALL(BPF_FUNC_xdp_load_bytes));
 	code->now.stale = 1;
-	code->now.length = 0;
+	code->now.has_length = 0;
 }
 
 void filter_ask(struct code *code, int index, __u32 offset, int size)
