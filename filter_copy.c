@@ -141,7 +141,7 @@ static void reserve(struct code *code)
 		int copy = test->kind == V_FRAME ? copy_for(code, test->offset, size) : -1;
 
 		if (copy >= 0 && code->copied[copy] < end)
-			code->copied[copy] = end;
+			code->copied[copy] = end < 8 ? 8 : end; /* of which the first word is made */
 		if (copy >= 0)
 			wanted[copy]++;
 	}
