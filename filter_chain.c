@@ -5,14 +5,13 @@
  * where libpcap's does: behind an authentication header (RFC 4302) it goes on at that header's
  * length, counted from the IP header.
  *
- * The first such test on a way walks, and leaves the values on the stack for those behind it, eight
- * bytes, the first value wherever there is no other; and whether the walk came to the frame's end too early. A test
- * then is one for a byte of a word. Bytes are stored one at a time, so that the verifier forgets
- * what they are, and goes through what follows once. In a long filter there is another walk at its
- * beginning, of the header that its fields are of (the test's size is 0 then), and a mask of its values
- * says whether there are any.
+ * A walk leaves the values on the stack, eight bytes, the first value wherever there is no other; and whether it came to
+ * the frame's end too early. A test then is one for a byte of a word. Bytes are stored one at a time, so that the
+ * verifier forgets what they are, and goes through what follows once. The first test on a way walks; but
+ * in a long filter what many tests are about is walked at its beginning, where it is not known whether there is
+ * such a header: then whether there are values is left, too.
  *
- *	code->chain, code->early_chain  0 the values  8 the walk came to the end: NO, YES  16 the mask
+ *	code->chain, walk->words  0 the values  8 there are values: 1, 0  12 the walk came to the end: NO, YES
  *
  *	r0  the next-header value          r4  a header's length, or free
  *	r5  the frame's first byte plus the offset of the header in the IP packet
@@ -23,24 +22,59 @@
 
 #define HEADERS_MAX 8
 #define OFFSETS 0x3fff /* has more bits than 40 + HEADERS_MAX * 256 * 8 needs */
-#define TOO_FAR 8
-#define MASK    16
+#define EARLY   3 /* tests for which it is worth while to walk at the beginning */
+#define WORDS   2
+#define PRESENT 8
+#define TOO_FAR 12
 
 enum { HOPOPTS = 0, ROUTING = 43, FRAGMENT = 44, AH = 51, DSTOPTS = 60 };
 enum { NO = 1, YES = 2 };
 
+static struct walk *walk_of(struct code *code, const struct test *test)
+{
+	for (int i = 0; i < code->nwalks; i++)
+		if (code->walks[i].offset == test->offset && code->walks[i].version == test->size)
+			return &code->walks[i];
+	return NULL;
+}
+
+/* There are eleven at most: of two versions behind so many tags as filter_protochain() goes, and that of fields. */
+static void count(struct code *code, const struct test *test)
+{
+	struct walk *walk = walk_of(code, test);
+
+	if (!walk && code->nwalks < WALKS_MAX) {
+		walk = &code->walks[code->nwalks++];
+		*walk = (struct walk){ .offset = test->offset, .version = test->size };
+	}
+	if (walk)
+		walk->tests++;
+}
+
+/* What cannot do without: where a walk has to be done that is not at the beginning. */
 void filter_reserve_chain(struct code *code)
 {
-	code->chain = code->early_chain = 0;
+	code->chain = code->nwalks = 0;
 	for (int i = 0; i < code->nleaves; i++) {
 		const struct test *test = &code->c->tests[code->leaves[i]];
 
 		if (test->kind != V_CHAIN)
 			continue;
-		if (!test->size && !code->early_chain)
-			code->early_chain = filter_words(code, 3);
+		count(code, test);
 		if (test->size && !code->chain)
-			code->chain = filter_words(code, 2);
+			code->chain = filter_words(code, WORDS);
+	}
+}
+
+/* The header's that fields are of; and others that many tests are about, in a long filter, as far as there is room. */
+void filter_reserve_walks(struct code *code)
+{
+	for (int i = 0; i < code->nwalks; i++) {
+		struct walk *walk = &code->walks[i];
+
+		if (!walk->version || (code->c->is_long && walk->tests >= EARLY &&
+				       code->words + WORDS <= FILTER_WORDS))
+			walk->words = filter_words(code, WORDS);
 	}
 }
 
@@ -49,15 +83,12 @@ static void store_byte(struct code *code, int reg, int at)
 	filter_emit(code, BPF_STX_MEM(BPF_B, BPF_REG_10, reg, at));
 }
 
-/* reg is lost. The verifier would remember which constant it was, and go on once for each. */
-static void set_too_far(struct code *code, int chain, int reg, int value)
+/* Four bytes of a chain. Of those that begin no word the verifier does not remember what they are, or it would go on
+ * once for each value. reg is lost. */
+static void set(struct code *code, int at, int reg, int value)
 {
-	if (code->begun)
-		filter_emit(code, filter_load(8, reg, BPF_REG_10, code->zero));
-	else
-		filter_emit(code, BPF_MOV64_IMM(reg, 0));
-	filter_emit(code, BPF_ALU64_IMM(BPF_XOR, reg, value));
-	filter_emit(code, BPF_STX_MEM(BPF_DW, BPF_REG_10, reg, chain + TOO_FAR));
+	filter_emit(code, BPF_MOV32_IMM(reg, value));
+	filter_emit(code, BPF_STX_MEM(BPF_W, BPF_REG_10, reg, at));
 }
 
 /* r0 = the next header's number, r4 = this one's length byte. */
@@ -136,10 +167,11 @@ static void walk(struct code *code, int chain, __u32 base, int six)
 {
 	struct jumps too_far = { .n = 0 }, done = { .n = 0 }, skipped = { .n = 0 };
 
-	set_too_far(code, chain, BPF_REG_4, YES); /* here, since to the verifier a store off the main way is news */
-	filter_constant64(code, BPF_REG_4, 0x0101010101010101ull);
-	filter_emit(code, BPF_ALU64_REG(BPF_MUL, BPF_REG_4, BPF_REG_0));
-	filter_emit(code, BPF_STX_MEM(BPF_DW, BPF_REG_10, BPF_REG_4, chain));
+	set(code, chain + TOO_FAR, BPF_REG_4, YES);
+	filter_emit(code, BPF_MOV64_REG(BPF_REG_4, BPF_REG_0));
+	filter_emit(code, BPF_ALU64_IMM(BPF_MUL, BPF_REG_4, 0x01010101));
+	filter_emit(code, BPF_STX_MEM(BPF_W, BPF_REG_10, BPF_REG_4, chain));
+	filter_emit(code, BPF_STX_MEM(BPF_W, BPF_REG_10, BPF_REG_4, chain + 4));
 	for (int i = 0; i < HEADERS_MAX; i++) {
 		store_byte(code, BPF_REG_0, chain + i);
 		if (i == HEADERS_MAX - 1)
@@ -152,7 +184,7 @@ static void walk(struct code *code, int chain, __u32 base, int six)
 			forget(code);
 	}
 	filter_land(code, &done);
-	set_too_far(code, chain, BPF_REG_0, NO);
+	set(code, chain + TOO_FAR, BPF_REG_4, NO);
 	filter_land(code, &too_far);
 }
 
@@ -170,65 +202,81 @@ static void find(struct code *code, const struct test *test, int chain)
 	filter_emit(code, BPF_ALU64_REG(BPF_SUB, BPF_REG_0, BPF_REG_5));
 	filter_emit(code, BPF_ALU64_REG(BPF_AND, BPF_REG_0, BPF_REG_4));
 	filter_constant64(code, BPF_REG_5, 0x8080808080808080ull);
-	if (!test->size) {
-		filter_emit(code, BPF_LDX_MEM(BPF_DW, BPF_REG_4, BPF_REG_10, chain + MASK));
+	if (chain != code->chain) {
+		filter_emit(code, BPF_LDX_MEM(BPF_W, BPF_REG_4, BPF_REG_10, chain + PRESENT));
+		filter_emit(code, BPF_ALU64_IMM(BPF_NEG, BPF_REG_4, 0)); /* all bits, or none */
 		filter_emit(code, BPF_ALU64_REG(BPF_AND, BPF_REG_0, BPF_REG_4));
 	}
 	filter_jump(code, BPF_JMP_REG(BPF_JSET, BPF_REG_0, BPF_REG_5, 0), test->to[1]);
 }
 
 /* r0 = the first value, r5 = the first header behind IP's; neither is known to be there before. */
-static void begin_early(struct code *code, int six, struct jumps *done)
+static void begin_early(struct code *code, const struct walk *walk, int six, struct jumps *done)
 {
-	__u32 base = code->c->field_header;
+	__u32 base = walk->offset;
 
 	filter_unless(code, base + (six ? 7 : 10), done);
-	filter_emit(code, BPF_LDX_MEM(BPF_DW, BPF_REG_0, BPF_REG_10, code->ones));
-	filter_store(code, BPF_REG_0, code->early_chain + MASK);
-	if (six) {
-		filter_emit(code, BPF_MOV64_IMM(BPF_REG_5, 40));
+	if (six) { /* from r4 on, or what is learnt here would be known of r2, too */
+		filter_emit(code, BPF_MOV64_REG(BPF_REG_5, BPF_REG_4));
+		filter_emit(code, BPF_ALU64_IMM(BPF_ADD, BPF_REG_5, 40));
 	} else {
 		filter_fetch(code, base, 1);
 		filter_emit(code, BPF_MOV64_REG(BPF_REG_5, BPF_REG_0));
 		filter_emit(code, BPF_ALU32_IMM(BPF_AND, BPF_REG_5, 0xf));
 		filter_emit(code, BPF_ALU32_IMM(BPF_LSH, BPF_REG_5, 2));
+		filter_from_data(code, BPF_REG_5);
 	}
-	filter_from_data(code, BPF_REG_5);
 	filter_fetch(code, base + (six ? 6 : 9), 1);
+	set(code, walk->words + PRESENT, BPF_REG_4, 1);
 }
 
-void filter_make_chain(struct code *code)
+/* That header's walk; or, where its type is to tell, one of the two. Of what has no such type nothing is asked. */
+static void make_chain(struct code *code, const struct walk *walked)
 {
 	struct jumps six = { .n = 0 }, done = { .n = 0 };
-	__u32 base = code->c->field_header;
-	int chain = code->early_chain;
+	struct walk at = *walked;
 
-	if (!chain)
-		return;
 	filter_begin(code);
-	for (int at = 0; at <= MASK; at += 8)
-		filter_store(code, BPF_REG_0, chain + at);
-	set_too_far(code, chain, BPF_REG_0, YES);
-	filter_reach_type(code, &done);
-	set_too_far(code, chain, BPF_REG_0, NO);
-	filter_field_type(code, NULL, &six, &done);
-	set_too_far(code, chain, BPF_REG_0, YES);
-	begin_early(code, 0, &done);
-	walk(code, chain, base, 0);
-	filter_jump_ahead(code, &done, BPF_JMP_A(0));
-	filter_land(code, &six);
-	set_too_far(code, chain, BPF_REG_0, YES);
-	begin_early(code, 1, &done);
-	walk(code, chain, base, 1);
+	for (int word = 0; word < WORDS; word++)
+		filter_store(code, BPF_REG_0, at.words + 8 * word);
+	set(code, at.words + TOO_FAR, BPF_REG_5, YES);
+	if (!at.version) {
+		at.offset = code->c->field_header;
+		filter_reach_type(code, &done);
+		set(code, at.words + TOO_FAR, BPF_REG_5, NO);
+		filter_field_type(code, NULL, &six, &done);
+		set(code, at.words + TOO_FAR, BPF_REG_5, YES);
+	}
+	for (int version = 4; version <= 6; version += 2) {
+		if (at.version && at.version != version)
+			continue;
+		if (!at.version && version == 6) {
+			filter_jump_ahead(code, &done, BPF_JMP_A(0));
+			filter_land(code, &six);
+			set(code, at.words + TOO_FAR, BPF_REG_5, YES);
+		}
+		begin_early(code, &at, version == 6, &done);
+		walk(code, at.words, at.offset, version == 6);
+	}
 	filter_land(code, &done);
-	filter_rewrite(code, chain, 3);
+	filter_rewrite(code, at.words, WORDS);
+}
+
+void filter_make_chains(struct code *code)
+{
+	for (int i = 0; i < code->nwalks; i++)
+		if (code->walks[i].words)
+			make_chain(code, &code->walks[i]);
 }
 
 void filter_chain(struct code *code, const struct test *test)
 {
-	int walked = test->offset * 2 + (test->size == 6), chain = test->size ? code->chain : code->early_chain;
+	int walked = test->offset * 2 + (test->size == 6), chain = code->chain;
+	const struct walk *early = walk_of(code, test);
 
-	if (test->size && code->now.chain != walked) {
+	if (early && early->words) {
+		chain = early->words;
+	} else if (code->now.chain != walked) {
 		begin(code, test->offset, test->size == 6);
 		walk(code, chain, test->offset, test->size == 6);
 		code->now.chain = walked;
@@ -236,6 +284,6 @@ void filter_chain(struct code *code, const struct test *test)
 	code->now.value[0] = code->now.value[1] = code->now.transport = -1;
 	if (test->k <= 0xff)
 		find(code, test, chain);
-	filter_emit(code, BPF_LDX_MEM(BPF_DW, BPF_REG_0, BPF_REG_10, chain + TOO_FAR));
+	filter_emit(code, BPF_LDX_MEM(BPF_W, BPF_REG_0, BPF_REG_10, chain + TOO_FAR));
 	filter_jump(code, BPF_JMP32_IMM(BPF_JEQ, BPF_REG_0, YES, 0), NO_MATCH);
 }

@@ -353,6 +353,20 @@ static void emit_test(struct code *code, int number)
 	}
 }
 
+/*
+ * All words of the stack are read once more where all ways end. To Linux 6.18's verifier (kernel/bpf/liveness.c) a place
+ * that reads one is news, for which it goes through the whole program, but where another one that it has seen reads it
+ * behind. So it is to all that stores eight bytes, but not to what stores four.
+ */
+static void read_again(struct code *code)
+{
+	for (int word = 1; word <= code->words; word++)
+		filter_emit(code, filter_load(8, BPF_REG_4, BPF_REG_10, -8 * word));
+	if (code->c->is_mixed || code->scratch)
+		filter_emit(code, BPF_LDX_MEM(BPF_DW, BPF_REG_4, BPF_REG_1, offsetof(struct packet, data)));
+	filter_emit(code, BPF_LDX_MEM(BPF_W, BPF_REG_4, BPF_REG_1, offsetof(struct packet, length)));
+}
+
 static void emit_end(struct code *code)
 {
 	int match = code->len, no_match;
@@ -365,6 +379,8 @@ static void emit_end(struct code *code)
 	no_match = code->len;
 	if (code->used[1])
 		filter_append(code, BPF_MOV64_IMM(BPF_REG_0, 0));
+	if (code->begun)
+		read_again(code);
 	filter_append(code, BPF_EXIT_INSN());
 	for (size_t i = 0; i < code->len; i++) {
 		int to = code->to[i];
@@ -400,14 +416,16 @@ static void reserve(struct code *code)
 	code->words = code->begun = 0;
 	if (code->pieces)
 		code->loaded = filter_words(code, 1);
+	filter_reserve_chain(code);
+	filter_reserve_arith(code);
+	filter_reserve_joined(code);
+	code->unmade = code->words;
 	if (code->c->is_long) {
 		code->ones = filter_words(code, 1);
 		code->zero = filter_words(code, 1);
 	}
 	filter_reserve_fields(code);
-	filter_reserve_chain(code);
-	filter_reserve_arith(code);
-	filter_reserve_joined(code);
+	filter_reserve_walks(code);
 	filter_reserve_upper(code); /* last, since it is no need */
 }
 
@@ -430,7 +448,9 @@ static size_t write(struct code *code, int head)
 		reserve(code);
 		filter_copy(code);
 		filter_make_fields(code);
-		filter_make_chain(code);
+		filter_make_chains(code);
+		if (code->unmade && code->c->is_long)
+			filter_begin(code);
 	}
 	code->now = nothing;
 	arrive(code, head);
@@ -476,6 +496,6 @@ void filter_code(struct compiler *c, int head)
 	code.scratch = c->pieces == PIECES_COPIED;
 	code.insns = &c->filter->pieces;
 	c->filter->pieces_len = write(&code, head);
-	c->filter->pieces_copied = code.copied[0] != 0;
-	c->filter->pieces_alone = c->filter->len > TWICE_MAX && (c->is_mixed || code.copied[0]);
+	c->filter->pieces_copied = code.copied != 0;
+	c->filter->pieces_alone = c->filter->len > TWICE_MAX && (c->is_mixed || code.copied);
 }

@@ -26,6 +26,15 @@ struct state {
 #define ARITH_DEPTH 14
 #define COPY_SIZE   64u /* bytes of a copy at most, those in front of it included */
 
+#define WALKS_MAX 12
+
+/* A chain that is walked at the beginning: of the IP header at offset, of this version (0: what its type says). */
+struct walk {
+	__u32 offset;
+	int version;
+	int tests, words;       /* how many are about it; where its values are */
+};
+
 struct code {
 	struct compiler *c;
 	int pieces;             /* the frame is in several pieces: see filter_code.c */
@@ -40,18 +49,21 @@ struct code {
 	int *order, norder, at; /* tests to emit, the next one of them */
 	int *leaves, nleaves;   /* the same, joined ones apart */
 	int used[2];            /* there are ways to MATCH, to NO_MATCH */
-	__u32 copied[2];        /* bytes of the frame that two copies have: see filter_copy.c */
+	__u32 copied;           /* bytes of the frame that the copy has: see filter_copy.c */
 
 	/* Words of the stack: how many are in use, and where things stand, counted from r10. */
 	int words;
+	int unmade;             /* the first ones, which tests store to */
 	int loaded;             /* what the kernel is asked for of a frame in pieces */
-	int copy[2];
+	int copy;
 	int field[FIELDS];      /* 0: none */
 	__u64 upper;            /* the first half of many IPv6 addresses, as in the frame */
 	int upper_differs[2];   /* the bits in which the source's is another, the destination's; 0: none */
 	int ones, zero;         /* a word with all bits set, and one with none: see filter_begin() */
 	int begun;              /* they have been stored */
-	int chain, early_chain; /* 0: none; see filter_chain.c */
+	int chain;              /* 0: none; see filter_chain.c */
+	struct walk walks[WALKS_MAX];
+	int nwalks;
 	int depth[ARITH_DEPTH]; /* values of arithmetic */
 	int joined, aside;      /* a number made of joined tests; it waits there now, not in a register */
 	size_t remind;          /* where in the code the verifier has to be reminded of a joined test; 0: not */
@@ -171,7 +183,8 @@ void filter_evaluate_both(struct code *code, int left, int right, int depth, int
  * about it; jump to to[1] if a chain holds k; else go on. r0, r4, r5 are lost.
  */
 void filter_reserve_chain(struct code *code);
-void filter_make_chain(struct code *code);
+void filter_reserve_walks(struct code *code);
+void filter_make_chains(struct code *code);
 void filter_chain(struct code *code, const struct test *test);
 
 #endif

@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * Copies of the frame's beginning on the stack, where a long filter has many ways: the verifier keeps account of
+ * A copy of the frame's beginning on the stack, where a long filter has many ways: the verifier keeps account of
  * how many bytes of the frame itself are known to be there, and would go through the filter again for each
  * number. Of a frame that is shorter than its copy the last word holds what there is; each load asks for the frame's
  * length. Of a frame in pieces the copy is elsewhere: see filter_pieces.c.
  *
- * Loads from the stack must be aligned. So one copy begins where IP's header, behind Ethernet's 14 bytes,
- * is aligned to 4; and if need be there is another one that begins aligned.
+ * Loads from the stack must be aligned. So the copy begins where IP's header, behind Ethernet's 14 bytes, is aligned
+ * to 4; what does not stand aligned there is loaded from the frame.
  */
 #include <stddef.h>
 
@@ -14,7 +14,7 @@
 #include "filter_code.h"
 #include "packet.h"
 
-#define WORTHWHILE 24 /* tests of what a copy has */
+#define WORTHWHILE 24 /* tests of what the copy has */
 
 void filter_renew(struct code *code)
 {
@@ -23,7 +23,8 @@ void filter_renew(struct code *code)
 }
 
 /*
- * r0 = a zero of which the verifier does not know that it is one, and code->zero and code->ones accordingly.
+ * r0 = a zero of which the verifier does not know that it is one, code->zero and code->ones accordingly, and a
+ * beginning for the words that tests store to.
  * Where the frame is in one piece, r4 = its first byte plus so much: what is learnt about r4 says nothing
  * about r2.
  */
@@ -47,6 +48,8 @@ void filter_begin(struct code *code)
 	filter_emit(code, BPF_ALU64_IMM(BPF_XOR, BPF_REG_5, -1));
 	filter_store(code, BPF_REG_0, code->zero);
 	filter_store(code, BPF_REG_5, code->ones);
+	for (int word = 1; word <= code->unmade; word++)
+		filter_store(code, BPF_REG_0, -8 * word);
 	filter_renew(code);
 }
 
@@ -98,69 +101,48 @@ void filter_rewrite(struct code *code, int from, int words)
 	filter_remember(code);
 }
 
-/* Bytes in front of a copy: behind Ethernet's header the first one begins aligned. */
-static __u32 shift_of(const struct code *code, int copy)
+/* The words that the copy takes. */
+static int words(const struct code *code)
 {
-	return copy ? 0 : filter_shift(code);
+	return code->copied ? (filter_shift(code) + code->copied + 7) / 8 : 0;
 }
 
-/* The words that a copy takes. */
-static int words_of(const struct code *code, int copy)
+/* Are size bytes at an offset aligned there, and would they have room? */
+static int is_apt(const struct code *code, __u32 offset, int size)
 {
-	return code->copied[copy] ? (shift_of(code, copy) + code->copied[copy] + 7) / 8 : 0;
+	__u32 at = filter_shift(code) + offset;
+
+	return at % size == 0 && at + size <= COPY_SIZE;
 }
 
-/* The copy in which size bytes at an offset are aligned and have room; -1: neither. */
-static int copy_for(const struct code *code, __u32 offset, int size)
-{
-	for (int copy = 0; copy < 2; copy++) {
-		__u32 at = shift_of(code, copy) + offset;
-
-		if (at % size == 0 && at + size <= COPY_SIZE)
-			return copy;
-	}
-	return -1;
-}
-
-/* r0 to all words of a copy. */
-static void fill(struct code *code, int copy)
-{
-	for (int i = 0; i < words_of(code, copy); i++)
-		filter_store(code, BPF_REG_0, code->copy[copy] + 8 * i);
-}
-
-/* How much of each copy the tests want, as far as there is room for it. */
+/* How much of it the tests want, as far as there is room for it. */
 static void reserve(struct code *code)
 {
-	int wanted[2] = { 0, 0 };
+	int room = 8 * (FILTER_WORDS - code->words) - filter_shift(code), wanted = 0;
 
 	for (int i = 0; i < code->nleaves; i++) {
 		const struct test *test = &code->c->tests[code->leaves[i]];
 		int size = filter_loaded(test->size);
 		__u32 end = test->offset + size;
-		int copy = test->kind == V_FRAME ? copy_for(code, test->offset, size) : -1;
 
-		if (copy >= 0 && code->copied[copy] < end)
-			code->copied[copy] = end < 8 ? 8 : end; /* of which the first word is made */
-		if (copy >= 0)
-			wanted[copy]++;
+		if (test->kind != V_FRAME || !is_apt(code, test->offset, size))
+			continue;
+		wanted++;
+		if (code->copied < end)
+			code->copied = end < 8 ? 8 : end; /* of which the first word is made */
 	}
-	for (int copy = 0; copy < 2; copy++) {
-		int room = 8 * (FILTER_WORDS - code->words) - (int)shift_of(code, copy);
-
-		if (wanted[copy] < WORTHWHILE)
-			code->copied[copy] = 0;
-		if (code->words + words_of(code, copy) > FILTER_WORDS)
-			code->copied[copy] = room < ETHERNET ? 0 : room;
-		if (code->copied[copy])
-			code->copy[copy] = filter_words(code, words_of(code, copy));
-	}
+	if (wanted < WORTHWHILE || room < ETHERNET)
+		code->copied = 0;
+	else if ((int)code->copied > room)
+		code->copied = room;
+	if (code->copied)
+		code->copy = filter_words(code, words(code));
 }
 
 /* Word i of a copy, into reg: the frame in one piece is known to have it. spare, which may be r4, is lost. */
-static void load_word(struct code *code, int copy, int reg, int i, int spare)
+static void load_word(struct code *code, int reg, int i, int spare)
 {
-	__u32 shift = shift_of(code, copy);
+	int shift = filter_shift(code);
 
 	filter_emit(code, filter_load(8, reg, BPF_REG_4, i ? 8 * i - shift : 0));
 	if (i || !shift)
@@ -169,9 +151,9 @@ static void load_word(struct code *code, int copy, int reg, int i, int spare)
 	filter_forget(code, reg, spare);
 }
 
-/* r0 = what a copy has in its last word of a frame of so many bytes, eight or more; r4 as filter_begin()
+/* r0 = what the copy has in its last word of a frame of so many bytes, eight or more; r4 as filter_begin()
  * leaves it. */
-static void last_word(struct code *code, int copy, struct jumps *few)
+static void last_word(struct code *code, struct jumps *few)
 {
 	filter_emit(code, BPF_LDX_MEM(BPF_W, BPF_REG_0, BPF_REG_1, offsetof(struct packet, length)));
 	filter_emit(code, BPF_MOV64_REG(BPF_REG_5, BPF_REG_0));
@@ -182,7 +164,7 @@ static void last_word(struct code *code, int copy, struct jumps *few)
 	filter_emit(code, BPF_ALU64_IMM(BPF_ADD, BPF_REG_4, 8));
 	filter_jump_ahead(code, few, BPF_JMP_REG(BPF_JGT, BPF_REG_4, BPF_REG_3, 0));
 	filter_emit(code, filter_load(8, BPF_REG_5, BPF_REG_5, 0));
-	filter_emit(code, BPF_ALU64_IMM(BPF_ADD, BPF_REG_0, shift_of(code, copy)));
+	filter_emit(code, BPF_ALU64_IMM(BPF_ADD, BPF_REG_0, filter_shift(code)));
 	filter_emit(code, BPF_ALU64_IMM(BPF_LSH, BPF_REG_0, 3));
 	filter_emit(code, BPF_ALU64_IMM(BPF_NEG, BPF_REG_0, 0)); /* of 64 bits, all but those of its bytes */
 	filter_emit(code, BPF_ALU64_IMM(BPF_AND, BPF_REG_0, 63));
@@ -191,91 +173,86 @@ static void last_word(struct code *code, int copy, struct jumps *few)
 	filter_renew(code);
 }
 
-/* A frame that ends within a copy: words as long as they are whole, then the last one for all that is left,
+/* A frame that ends within the copy: words as long as they are whole, then the last one for all that is left,
  * since nobody looks behind the frame's end. */
-static void move_short(struct code *code, int copy, struct jumps *few, struct jumps *done)
+static void move_short(struct code *code, struct jumps *few, struct jumps *done)
 {
-	last_word(code, copy, few);
+	last_word(code, few);
 	filter_unless(code, 8, few);
-	for (int i = 0; i < words_of(code, copy); i++) {
+	for (int i = 0; i < words(code); i++) {
 		struct jumps last = { .n = 0 }, whole = { .n = 0 };
 
-		filter_unless(code, 8 * i + 8 - shift_of(code, copy), &last);
-		load_word(code, copy, BPF_REG_5, i, BPF_REG_4);
+		filter_unless(code, 8 * i + 8 - filter_shift(code), &last);
+		load_word(code, BPF_REG_5, i, BPF_REG_4);
 		filter_jump_ahead(code, &whole, BPF_JMP_A(0));
 		filter_land(code, &last);
 		filter_emit(code, BPF_MOV64_REG(BPF_REG_5, BPF_REG_0));
 		filter_land(code, &whole);
-		filter_store(code, BPF_REG_5, code->copy[copy] + 8 * i);
+		filter_store(code, BPF_REG_5, code->copy + 8 * i);
 		filter_renew(code);
 	}
 	filter_jump_ahead(code, done, BPF_JMP_A(0));
 }
 
 /* A frame of less than eight bytes. */
-static void move_bytes(struct code *code, int copy, struct jumps *done)
+static void move_bytes(struct code *code, struct jumps *done)
 {
 	filter_renew(code);
 	for (int byte = 0; byte < 7; byte++) {
 		filter_unless(code, byte + 1, done);
 		filter_emit(code, filter_load(1, BPF_REG_0, BPF_REG_4, byte));
-		filter_emit(code, BPF_STX_MEM(BPF_B, BPF_REG_10, BPF_REG_0, code->copy[copy] + byte));
+		filter_emit(code, BPF_STX_MEM(BPF_B, BPF_REG_10, BPF_REG_0, code->copy + byte));
 	}
 }
 
 /* All that is wanted of a frame in one piece, or what there is of it. */
-static void move_all(struct code *code, int copy)
+static void move_all(struct code *code)
 {
 	struct jumps is_short = { .n = 0 }, few = { .n = 0 }, done = { .n = 0 };
-	int words = words_of(code, copy);
 
 	filter_begin(code);
-	fill(code, copy);
-	filter_unless(code, 8 * words - shift_of(code, copy), &is_short);
-	for (int i = 0; i < words; i++) {
-		load_word(code, copy, BPF_REG_0, i, BPF_REG_5);
-		filter_emit(code, BPF_STX_MEM(BPF_DW, BPF_REG_10, BPF_REG_0, code->copy[copy] + 8 * i));
+	for (int i = 0; i < words(code); i++)
+		filter_store(code, BPF_REG_0, code->copy + 8 * i);
+	filter_unless(code, 8 * words(code) - filter_shift(code), &is_short);
+	for (int i = 0; i < words(code); i++) {
+		load_word(code, BPF_REG_0, i, BPF_REG_5);
+		filter_emit(code, BPF_STX_MEM(BPF_DW, BPF_REG_10, BPF_REG_0, code->copy + 8 * i));
 	}
 	filter_jump_ahead(code, &done, BPF_JMP_A(0));
 	filter_land(code, &is_short);
-	move_short(code, copy, &few, &done);
+	move_short(code, &few, &done);
 	filter_land(code, &few);
 	if (!filter_is_ethernet(code)) /* whose frames have 14 bytes at least */
-		move_bytes(code, copy, &done);
+		move_bytes(code, &done);
 	filter_land(code, &done);
 	if (filter_is_ethernet(code))
 		filter_remember(code);
 	else
-		filter_rewrite(code, code->copy[copy], words);
+		filter_rewrite(code, code->copy, words(code));
 }
 
 void filter_copy(struct code *code)
 {
-	code->copied[0] = code->copied[1] = 0;
+	code->copied = 0;
 	if (code->scratch)
 		filter_fill_scratch(code);
 	if (code->pieces || !code->c->is_mixed)
 		return;
 	filter_begin(code);
 	reserve(code);
-	for (int copy = 0; copy < 2; copy++)
-		if (code->copied[copy])
-			move_all(code, copy);
+	if (code->copied)
+		move_all(code);
 }
 
 int filter_is_copied(const struct code *code, __u32 offset, int size)
 {
-	int copy = copy_for(code, offset, size);
-
 	if (code->pieces)
 		return filter_in_scratch(code, offset + size);
-	return copy >= 0 && code->copied[copy] >= offset + size;
+	return is_apt(code, offset, size) && code->copied >= offset + size;
 }
 
 int filter_load_copy(struct code *code, int reg, __u32 offset, int size)
 {
-	int copy = copy_for(code, offset, size);
-
 	if (!filter_is_copied(code, offset, size))
 		return 0;
 	if (code->now.copied_length < offset + size) {
@@ -287,7 +264,7 @@ int filter_load_copy(struct code *code, int reg, __u32 offset, int size)
 		filter_renew_data(code);
 		filter_emit(code, filter_load(size, reg, BPF_REG_2, offset));
 	} else {
-		filter_emit(code, filter_load(size, reg, BPF_REG_10, code->copy[copy] + shift_of(code, copy) + offset));
+		filter_emit(code, filter_load(size, reg, BPF_REG_10, code->copy + filter_shift(code) + offset));
 	}
 	return 1;
 }

@@ -13,16 +13,6 @@ static void to_host_order(struct code *code, int size)
 		filter_emit(code, BPF_ENDIAN(BPF_TO_BE, BPF_REG_0, size * 8));
 }
 
-/* Is it evaluated without r5, once filter_renew_data() has been called: so that another number can wait there? */
-static int is_simple(const struct compiler *c, int node)
-{
-	const struct arith *arith = &c->ariths[node], *index = &c->ariths[arith->left];
-
-	return arith->kind == A_PACKET ||
-	       (arith->kind == A_LOAD && !arith->transport && index->kind == A_NUMBER &&
-		index->number <= FIXED_OFFSET_MAX);
-}
-
 /* How many words it takes to evaluate a node, see filter_evaluate_both(). */
 static int words(const struct compiler *c, int node)
 {
@@ -115,29 +105,17 @@ static void load(struct code *code, const struct arith *arith, int depth)
 }
 
 /*
- * reg = the left one of two numbers; the right one, which is no constant, is in r0, or in r4 if r0 is reg. The left
- * one waits in r5 if that is free: to Linux 6.18's verifier, a place that stores to the stack is news, for which it goes
- * through the whole program (kernel/bpf/liveness.c).
+ * reg = the left one of two numbers, which waits in the upper half of a word (see read_again() in filter_code.c); the
+ * right one, which is no constant, is in r0, or in r4 if r0 is reg.
  */
 void filter_evaluate_both(struct code *code, int left, int right, int depth, int reg)
 {
-	int in_register;
-
 	filter_evaluate(code, left, depth);
-	in_register = is_simple(code->c, right) && code->now.transport < 0;
-	if (in_register) {
-		filter_renew_data(code);
-		filter_emit(code, BPF_MOV64_REG(BPF_REG_5, BPF_REG_0));
-	} else {
-		filter_emit(code, BPF_STX_MEM(BPF_DW, BPF_REG_10, BPF_REG_0, code->depth[depth]));
-	}
+	filter_emit(code, BPF_STX_MEM(BPF_W, BPF_REG_10, BPF_REG_0, code->depth[depth] + 4));
 	filter_evaluate(code, right, depth + 1);
 	if (reg == BPF_REG_0)
 		filter_emit(code, BPF_MOV32_REG(BPF_REG_4, BPF_REG_0));
-	if (in_register)
-		filter_emit(code, BPF_MOV64_REG(reg, BPF_REG_5));
-	else
-		filter_emit(code, BPF_LDX_MEM(BPF_DW, reg, BPF_REG_10, code->depth[depth]));
+	filter_emit(code, BPF_LDX_MEM(BPF_W, reg, BPF_REG_10, code->depth[depth] + 4));
 }
 
 /* A shift by 32 or more leaves nothing; eBPF would take the number modulo 32. */

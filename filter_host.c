@@ -243,10 +243,15 @@ int filter_ports(struct compiler *c, const struct token *token, __u32 low, __u32
 	return either ? filter_and(c, ip, ports_at(c, EITHER, low, high, direction)) : ip;
 }
 
+/* Behind so many bytes of a frame, which are an Ethernet header and four tags, the chain of headers is not walked: only
+ * its first value is looked at. The decoder goes behind two tags. */
+#define CHAIN_WALKED_MAX 30
+
 /* protochain: number is among the next-header values behind an IP header. */
 int filter_protochain(struct compiler *c, const struct token *token, __u32 number,
 		      enum protocol protocol)
 {
+	__u32 header = c->payload + c->network;
 	int group;
 
 	if (protocol == P_DEFAULT && filter_has_field(c, F_CHAIN))
@@ -260,8 +265,10 @@ int filter_protochain(struct compiler *c, const struct token *token, __u32 numbe
 	group = filter_ethertype(c, token, protocol == P_IP ? ETH_IP : ETH_IP6);
 	if (filter_has_field(c, F_CHAIN))
 		return filter_and(c, group, filter_compare(c, V_CHAIN, 0, 0, BPF_JEQ, number));
-	return filter_and(c, group, filter_compare(c, V_CHAIN, c->payload + c->network,
-						   protocol == P_IP ? 4 : 6, BPF_JEQ, number));
+	if (header > CHAIN_WALKED_MAX)
+		return filter_and(c, group, filter_compare(c, V_FRAME, header + (protocol == P_IP ? 9 : 6), 1,
+							   BPF_JEQ, number));
+	return filter_and(c, group, filter_compare(c, V_CHAIN, header, protocol == P_IP ? 4 : 6, BPF_JEQ, number));
 }
 
 /* --tcp, --udp, --icmp: what the decoder found, behind tags and extension headers too. */

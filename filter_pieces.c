@@ -81,7 +81,7 @@ void filter_load_piece(struct code *code, int reg, int index, __u32 offset, int 
 /* Has scratch memory what stands ahead of end? */
 int filter_in_scratch(const struct code *code, __u32 end)
 {
-	return code->scratch && end <= code->copied[0];
+	return code->scratch && end <= code->copied;
 }
 
 static void fill(struct code *code, __u32 most)
@@ -117,9 +117,9 @@ void filter_fill_scratch(struct code *code)
 	for (int i = 0; i < code->nleaves; i++) {
 		__u32 end = reach_of(code->c, &code->c->tests[code->leaves[i]]);
 
-		if (end <= SCRATCH_SIZE && end > code->copied[0])
-			code->copied[0] = end;
+		if (end <= SCRATCH_SIZE && end > code->copied)
+			code->copied = end;
 	}
-	if (code->copied[0])
-		fill(code, code->copied[0]);
+	if (code->copied)
+		fill(code, code->copied);
 }

@@ -24,7 +24,10 @@
 #define ARP     MACS "0806 0001080006040001 020000000001 0a000001 000000000000 0a000002"
 #define TCP6    MACS "86dd 60000000 00140640 " IP6_TO "01bb1f90 00000001 00000002 50020400 00000000"
 #define FRAG6   MACS "86dd 60000000 00102c40 " IP6_TO "11000001 00000001 00350400 00080000"
-#define HOPS6   MACS "86dd 60000000 00100040 " IP6_TO "3a00050200000000 8000000000010001"
+#define BEHIND_HOPS "86dd 60000000 00100040 " IP6_TO "3a00050200000000 8000000000010001"
+#define HOPS6   MACS BEHIND_HOPS
+#define TAGS4   MACS "8100 0001 8100 0002 8100 0003 8100 0004 " BEHIND_HOPS
+#define TAGS5   MACS "8100 0001 8100 0002 8100 0003 8100 0004 8100 0005 " BEHIND_HOPS
 #define TAGGED  MACS "8100 0064 0800 4500001c 00000000 40110000 " IP_TO "00350400 00080000"
 #define ARPTAG  MACS "8100 0064 0806 0001080006040001 020000000001 0a000001 000000000000 0a000002"
 #define QINQ    MACS "88a8 0005 8100 0064 0800 4500001c 00000000 40110000 " IP_TO \
@@ -98,6 +101,9 @@ static void test_primitives(void)
 	matches("not ip6 protochain 6", HOPS6, 55, 0, "a chain that is cut off");
 	matches("ip protochain 99 or vlan or protochain 0", LIKE_A_TYPE, 0, 1, "another chain");
 	matches("ip protochain 99 or vlan or protochain 17", LIKE_A_TYPE, 0, 0, "another chain");
+	matches("vlan 1 and vlan and vlan and vlan 4 and ip6 protochain 58", TAGS4, 0, 1, "a chain behind four tags");
+	matches("vlan and vlan and vlan and vlan and vlan and ip6 protochain 58", TAGS5, 0, 0, "one behind five");
+	matches("vlan and vlan and vlan and vlan and vlan and protochain 0", TAGS5, 0, 1, "its first protocol");
 	matches("udp", TAGGED, 0, 0, "UDP behind a tag");
 	matches("vlan and udp", TAGGED, 0, 1, "UDP behind a tag");
 	matches("vlan 100 and port 53", TAGGED, 0, 1, "UDP behind a tag");
