@@ -28,6 +28,7 @@ static void set_link(struct compiler *c, unsigned int link_type)
  */
 #define LONG  32
 #define MIXED 8
+#define CHAIN 8 /* numbers that one in a chain counts for */
 
 /* Each "vlan" shifts all that stands behind it, so that there are values of one header, of the next, and so
  * on. Fields are of the header with the most of them, if that is one of the first, and has more than a few. */
@@ -41,6 +42,15 @@ static int has_and(const struct token *token)
 	       (token->type == T_PROTOCOL && token->value >= P_ESIS && token->value <= P_PSNP);
 }
 
+/* Is it the last word of a primitive? */
+static int is_last(const struct token *token)
+{
+	const struct token *next = token + 1;
+
+	return token->type != T_SYMBOL && (next->type == T_AND || next->type == T_OR || next->type == T_END ||
+					   (next->type == T_SYMBOL && next->value == ')'));
+}
+
 static void choose_fields(struct compiler *c)
 {
 	int values[VLANS_MAX + 1] = { 0 }, vlans = 0, best = 0, all = 0, ands = 0;
@@ -48,9 +58,12 @@ static void choose_fields(struct compiler *c)
 	for (const struct token *token = c->tokens; token->type != T_END; token++) {
 		ands += has_and(token);
 		vlans += token->type == T_VLAN;
+		all += token->type == T_PROTOCHAIN ? CHAIN - 1 : 0;
 		if (token->type != T_IPV4 && token->type != T_IPV6 && token->type != T_MAC &&
-		    token->type != T_NUMBER && token->type != T_WORD)
+		    token->type != T_NUMBER && token->type != T_WORD) {
+			all += is_last(token);
 			continue;
+		}
 		all++;
 		if (vlans <= VLANS_MAX && ++values[vlans] > values[best])
 			best = vlans;
