@@ -54,7 +54,8 @@ most() {
 for primitive in 'host 10.0.0.@' 'net 2001:db8:@::/48' 'port @' 'portrange @-999' 'ether host 2:0:0:0:0:@' \
 	'protochain @' 'not host 10.0.0.@ and not port @' 'vlan @' '(vlan @ and port @)' \
 	'(host 2001:db8::@ and port @)' '(ipx and atalk or len = @)' '(l1 or host 10.0.0.@)' \
-	'(port @ and tcp[@] = 3)' '(vlan @ and host 10.0.0.@)'; do
+	'(port @ and tcp[@] = 3)' '(vlan @ and host 10.0.0.@)' '(dst port @ and broadcast)' \
+	'(vlan @ and ip6 protochain @)' '(tcp and broadcast)'; do
 	for i in $(seq 99); do printf '%s or ' "$primitive" | sed "s/@/$i/g"; done
 	echo 'len = 1'
 done >"$work/lists.txt"
@@ -65,6 +66,11 @@ tests/long-filters 20 all 200 >"$work/longest.txt"
 within "$(most "$work/most.pcap" "$work/longest.txt")" 0 10000 'and through what is no list'
 cat "$work/lists.txt" "$work/longest.txt" >"$work/all.txt"
 within "$(most "$capture" "$work/all.txt")" 0 11000 'also where frames may come in pieces'
+tests/filter-pairs 20 11 >"$work/pairs.txt"
+within "$(most "$work/most.pcap" "$work/pairs.txt")" 0 7000 'and through pairs of primitives'
+within "$(most "$capture" "$work/pairs.txt")" 0 7000 'and through those, in pieces'
+grep -v protochain "$work/pairs.txt" | awk 'NR % 8 == 0' >"$work/some-pairs.txt"
+compared "$work/most.pcap" "$work/some-pairs.txt" 'pairs of primitives'
 
 # Frames that a driver hands over in several pieces: the same, so long that the rest of a page does not
 # hold them; the kernel copies them, or is asked for every byte of theirs.
