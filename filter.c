@@ -22,13 +22,13 @@ static void set_link(struct compiler *c, unsigned int link_type)
 }
 
 /*
- * From so many addresses and numbers on, IPv6 addresses become fields, and chains of headers are walked at
+ * From so many addresses, numbers and words that stand alone on, IPv6 addresses become fields, and chains of headers are walked at
  * the beginning. With so many "and" besides, which make the ways through a filter many, all values become
  * fields, what else is looked at is copied, and tests are joined.
  */
 #define LONG  32
 #define MIXED 8
-#define CHAIN 8 /* numbers that one in a chain counts for */
+#define CHAIN 4 /* primitives that a walk counts for */
 
 /* Each "vlan" shifts all that stands behind it, so that there are values of one header, of the next, and so
  * on. Fields are of the header with the most of them, if that is one of the first, and has more than a few. */

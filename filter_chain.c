@@ -38,7 +38,8 @@ static struct walk *walk_of(struct code *code, const struct test *test)
 	return NULL;
 }
 
-/* There are eleven at most: of two versions behind so many tags as filter_protochain() goes, and that of fields. */
+/* There are eleven at most, or one would be missed: of two versions behind so many tags as filter_protochain() goes,
+ * and that of fields. */
 static void count(struct code *code, const struct test *test)
 {
 	struct walk *walk = walk_of(code, test);
@@ -51,7 +52,7 @@ static void count(struct code *code, const struct test *test)
 		walk->tests++;
 }
 
-/* What cannot do without: where a walk has to be done that is not at the beginning. */
+/* What cannot do without: the walk of the header that fields are of; and where one is done that is not at the beginning. */
 void filter_reserve_chain(struct code *code)
 {
 	code->chain = code->nwalks = 0;
@@ -64,16 +65,18 @@ void filter_reserve_chain(struct code *code)
 		if (test->size && !code->chain)
 			code->chain = filter_words(code, WORDS);
 	}
+	for (int i = 0; i < code->nwalks; i++)
+		if (!code->walks[i].version)
+			code->walks[i].words = filter_words(code, WORDS);
 }
 
-/* The header's that fields are of; and others that many tests are about, in a long filter, as far as there is room. */
+/* In a long filter others that many tests are about, as far as there is room. */
 void filter_reserve_walks(struct code *code)
 {
 	for (int i = 0; i < code->nwalks; i++) {
 		struct walk *walk = &code->walks[i];
 
-		if (!walk->version || (code->c->is_long && walk->tests >= EARLY &&
-				       code->words + WORDS <= FILTER_WORDS))
+		if (!walk->words && code->c->is_long && walk->tests >= EARLY && code->words + WORDS <= FILTER_WORDS)
 			walk->words = filter_words(code, WORDS);
 	}
 }
@@ -163,7 +166,7 @@ static void forget(struct code *code)
 }
 
 /* Walk, and leave the values. The first one stands for all that might be missing, too. */
-static void walk(struct code *code, int chain, __u32 base, int six)
+static void walk_along(struct code *code, int chain, __u32 base, int six)
 {
 	struct jumps too_far = { .n = 0 }, done = { .n = 0 }, skipped = { .n = 0 };
 
@@ -189,7 +192,7 @@ static void walk(struct code *code, int chain, __u32 base, int six)
 }
 
 /* Jump to yes where a byte of the values is k: then their difference has a zero byte. */
-static void find(struct code *code, const struct test *test, int chain)
+static void find(struct code *code, const struct test *test, int chain, int is_early)
 {
 	__u64 k = test->k;
 
@@ -202,7 +205,7 @@ static void find(struct code *code, const struct test *test, int chain)
 	filter_emit(code, BPF_ALU64_REG(BPF_SUB, BPF_REG_0, BPF_REG_5));
 	filter_emit(code, BPF_ALU64_REG(BPF_AND, BPF_REG_0, BPF_REG_4));
 	filter_constant64(code, BPF_REG_5, 0x8080808080808080ull);
-	if (chain != code->chain) {
+	if (is_early) {
 		filter_emit(code, BPF_LDX_MEM(BPF_W, BPF_REG_4, BPF_REG_10, chain + PRESENT));
 		filter_emit(code, BPF_ALU64_IMM(BPF_NEG, BPF_REG_4, 0)); /* all bits, or none */
 		filter_emit(code, BPF_ALU64_REG(BPF_AND, BPF_REG_0, BPF_REG_4));
@@ -231,10 +234,10 @@ static void begin_early(struct code *code, const struct walk *walk, int six, str
 }
 
 /* That header's walk; or, where its type is to tell, one of the two. Of what has no such type nothing is asked. */
-static void make_chain(struct code *code, const struct walk *walked)
+static void make_chain(struct code *code, const struct walk *walk)
 {
 	struct jumps six = { .n = 0 }, done = { .n = 0 };
-	struct walk at = *walked;
+	struct walk at = *walk;
 
 	filter_begin(code);
 	for (int word = 0; word < WORDS; word++)
@@ -256,7 +259,7 @@ static void make_chain(struct code *code, const struct walk *walked)
 			set(code, at.words + TOO_FAR, BPF_REG_5, YES);
 		}
 		begin_early(code, &at, version == 6, &done);
-		walk(code, at.words, at.offset, version == 6);
+		walk_along(code, at.words, at.offset, version == 6);
 	}
 	filter_land(code, &done);
 	filter_rewrite(code, at.words, WORDS);
@@ -278,12 +281,12 @@ void filter_chain(struct code *code, const struct test *test)
 		chain = early->words;
 	} else if (code->now.chain != walked) {
 		begin(code, test->offset, test->size == 6);
-		walk(code, chain, test->offset, test->size == 6);
+		walk_along(code, chain, test->offset, test->size == 6);
 		code->now.chain = walked;
 	}
 	code->now.value[0] = code->now.value[1] = code->now.transport = -1;
 	if (test->k <= 0xff)
-		find(code, test, chain);
+		find(code, test, chain, chain != code->chain);
 	filter_emit(code, BPF_LDX_MEM(BPF_W, BPF_REG_0, BPF_REG_10, chain + TOO_FAR));
 	filter_jump(code, BPF_JMP32_IMM(BPF_JEQ, BPF_REG_0, YES, 0), NO_MATCH);
 }

@@ -354,8 +354,8 @@ static void emit_test(struct code *code, int number)
 }
 
 /*
- * All words of the stack are read once more where all ways end. To Linux 6.18's verifier (kernel/bpf/liveness.c) a place
- * that reads one is news, for which it goes through the whole program, but where another one that it has seen reads it
+ * All words of the stack are read once more where all ways end. To Linux 6.18's verifier (kernel/bpf/liveness.c) a
+ * place that reads one is news, for which it goes through the whole program, but where another one that it has seen reads it
  * behind. So it is to all that stores eight bytes, but not to what stores four.
  */
 static void read_again(struct code *code)
@@ -410,7 +410,7 @@ static void emit_beginning(struct code *code)
 				      offsetof(struct packet, data_end)));
 }
 
-/* Words of the stack, for what is needed; copies take what is left. */
+/* Words of the stack, for what is needed; walks at the beginning, and then the copy, take what is left. */
 static void reserve(struct code *code)
 {
 	code->words = code->begun = 0;
@@ -449,7 +449,7 @@ static size_t write(struct code *code, int head)
 		filter_copy(code);
 		filter_make_fields(code);
 		filter_make_chains(code);
-		if (code->unmade && code->c->is_long)
+		if (code->unmade && code->c->is_long && !code->begun)
 			filter_begin(code);
 	}
 	code->now = nothing;

@@ -179,8 +179,8 @@ void filter_evaluate(struct code *code, int node, int depth);
 void filter_evaluate_both(struct code *code, int left, int right, int depth, int reg);
 
 /*
- * filter_chain.c: have words for chains of headers; walk the one at code->c->field_header, if a test is
- * about it; jump to to[1] if a chain holds k; else go on. r0, r4, r5 are lost.
+ * filter_chain.c: have words for chains of headers, of what cannot do without and of the rest; walk those that are
+ * walked at the beginning; jump to to[1] if a chain holds k; else go on. r0, r4, r5 are lost.
  */
 void filter_reserve_chain(struct code *code);
 void filter_reserve_walks(struct code *code);

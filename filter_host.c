@@ -243,8 +243,8 @@ int filter_ports(struct compiler *c, const struct token *token, __u32 low, __u32
 	return either ? filter_and(c, ip, ports_at(c, EITHER, low, high, direction)) : ip;
 }
 
-/* Behind so many bytes of a frame, which are an Ethernet header and four tags, the chain of headers is not walked: only
- * its first value is looked at. The decoder goes behind two tags. */
+/* Behind so many bytes of a frame, which are an Ethernet header and four tags or labels, the chain of headers is not
+ * walked: only its first value is looked at. The decoder goes behind two tags. */
 #define CHAIN_WALKED_MAX 30
 
 /* protochain: number is among the next-header values behind an IP header. */

@@ -105,7 +105,7 @@ enum test_kind { V_FRAME, V_TRANSPORT, V_PACKET, V_FIELD, V_VALID, V_ARITH, V_CH
 struct test {
 	__u8 kind;
 	__u8 size;         /* bytes: 1, 2, 4, or 6 of an Ethernet address; V_CHAIN: 4 or 6, the version of IP, 0: of the
-	                    * chain that the filter begins with; V_FIELD, V_VALID: enum field */
+	                    * chain that fields are of; V_FIELD, V_VALID: enum field */
 	__u8 op;           /* BPF_JEQ, BPF_JSET, BPF_JLE: from k to k + span, ANY_OF; V_ARITH: all */
 	__u32 offset;      /* in the frame, behind the IPv4 header, in struct packet */
 	__u32 base;        /* V_TRANSPORT: offset of the IPv4 header, with one of the above */

@@ -399,6 +399,18 @@ static void test_long(void)
 		ok(!err && (filter.pieces || filter.no_pieces), "a long filter, and %d numbers to keep", depth);
 		filter_free(&filter);
 	}
+	{ /* walks of chains that are done at the beginning because there is room leave the room that others need */
+		const char *chains = "(ip protochain 1 or 2 or 3 or ip6 protochain 4 or 5 or 58)";
+		char text[2048];
+		int err;
+
+		sprintf(text, "%s or vlan 1 and %s or vlan 2 and %s or vlan and (src host 10.0.0.1 and dst host 10.0.0.2 or "
+			"src host 2001:db8::1 and dst host 2001:db8::2 or tcp src port 1 and dst port 2 or tcp dst port 5 and "
+			"src port 6 or protochain 6 or 17 or 50) or ip[0] + ip[1] = 5", chains, chains, chains);
+		err = filter_compile(&filter, text, 0, LINK_ETHERNET, PIECES_COPIED);
+		ok(!err && filter.pieces_len, "many chains, many fields, and frames in pieces");
+		filter_free(&filter);
+	}
 	for (int n = 100; n <= 10000; n *= 10) {
 		char *text = repeat("(ip[%d] = ip[8] or ip6 protochain 7)", " and ", n);
 		int err = filter_compile(&filter, text, 0, LINK_ETHERNET, PIECES_NONE);
