@@ -22,8 +22,8 @@ static void set_link(struct compiler *c, unsigned int link_type)
 }
 
 /*
- * From so many addresses, numbers and words that stand alone on, IPv6 addresses become fields, and chains of headers are walked at
- * the beginning. With so many "and" besides, which make the ways through a filter many, all values become
+ * From so many addresses, numbers and words that stand alone on, IPv6 addresses become fields, and chains of
+ * headers are walked at the beginning. With so many "and" besides, which make the ways through a filter many, all values become
  * fields, what else is looked at is copied, and tests are joined.
  */
 #define LONG  32

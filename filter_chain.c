@@ -52,7 +52,7 @@ static void count(struct code *code, const struct test *test)
 		walk->tests++;
 }
 
-/* What cannot do without: the walk of the header that fields are of; and where one is done that is not at the beginning. */
+/* What cannot do without: the walk of the header that fields are of, and one that is not done at the beginning. */
 void filter_reserve_chain(struct code *code)
 {
 	code->chain = code->nwalks = 0;
@@ -86,8 +86,8 @@ static void store_byte(struct code *code, int reg, int at)
 	filter_emit(code, BPF_STX_MEM(BPF_B, BPF_REG_10, reg, at));
 }
 
-/* Four bytes of a chain. Of those that begin no word the verifier does not remember what they are, or it would go on
- * once for each value. reg is lost. */
+/* Four bytes of a chain. Of those at TOO_FAR, which begin no word, the verifier does not remember what they are, or it
+ * would go on once for each value. reg is lost. */
 static void set(struct code *code, int at, int reg, int value)
 {
 	filter_emit(code, BPF_MOV32_IMM(reg, value));

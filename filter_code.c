@@ -355,8 +355,8 @@ static void emit_test(struct code *code, int number)
 
 /*
  * All words of the stack are read once more where all ways end. To Linux 6.18's verifier (kernel/bpf/liveness.c) a
- * place that reads one is news, for which it goes through the whole program, but where another one that it has seen reads it
- * behind. So it is to all that stores eight bytes, but not to what stores four.
+ * place that reads one is news, for which it goes through the whole program, but where another one that it has seen
+ * reads it behind. So it is to all that stores eight bytes, but not to what stores four.
  */
 static void read_again(struct code *code)
 {
