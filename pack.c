@@ -19,22 +19,66 @@
 #define PAGE      4096u
 /* The unpacker's last bytes. */
 struct header {
-	uint32_t image, size, code, entry, calls;
+	uint32_t image, size, code, entry, calls, mark;
 };
 
-/* e8 and e9, call and jmp: from a distance to a place, which repeats, its high byte first. */
-static void make_calls_absolute(uint8_t *image, uint32_t size, uint32_t address)
+/*
+ * e8 and e9, call and jmp: from a distance to a place, which repeats, its high byte first, and counted from
+ * mark on. Only where it is one of the calls bytes in which the calls are; and back again.
+ */
+static void make_calls_absolute(uint8_t *image, uint32_t calls, uint32_t mark)
 {
-	uint32_t distance, place;
+	uint32_t number;
 
-	for (uint32_t at = 0; at < size;) {
-		if ((image[at++] & 0xfe) != 0xe8)
+	for (uint32_t at = 1; at <= calls; at++) {
+		if ((image[at - 1] & 0xfe) != 0xe8)
 			continue;
-		memcpy(&distance, image + at, 4);
-		place = htobe32(distance + address + at);
-		memcpy(image + at, &place, 4);
+		memcpy(&number, image + at, 4);
+		number = le32toh(number) + at;
+		if (number >= calls)
+			continue;
+		number = htobe32(number + mark);
+		memcpy(image + at, &number, 4);
 		at += 4;
 	}
+}
+
+static void make_calls_relative(uint8_t *image, uint32_t calls, uint32_t mark)
+{
+	uint32_t number;
+
+	for (uint32_t at = 1; at <= calls; at++) {
+		if ((image[at - 1] & 0xfe) != 0xe8)
+			continue;
+		memcpy(&number, image + at, 4);
+		number = be32toh(number) - mark;
+		if (number >= calls)
+			continue;
+		number = htole32(number - at);
+		memcpy(image + at, &number, 4);
+		at += 4;
+	}
+}
+
+/* Make them absolute, with the first mark that nothing else looks like. Returns it; 0: there is none. */
+static uint32_t mark_calls(uint8_t *image, uint32_t size, uint32_t calls)
+{
+	uint8_t *absolute = grab(1, size), *relative = grab(1, size);
+	uint32_t mark = 0;
+	int same;
+
+	do {
+		mark += IMAGE_MAX;
+		memcpy(absolute, image, size);
+		make_calls_absolute(absolute, calls, mark);
+		memcpy(relative, absolute, size);
+		make_calls_relative(relative, calls, mark);
+		same = !memcmp(relative, image, size);
+	} while (!same && mark);
+	memcpy(image, absolute, size);
+	free(absolute);
+	free(relative);
+	return mark;
 }
 
 static int wrong(const char *name, const char *why)
@@ -61,7 +105,7 @@ struct program {
 	size_t len;
 	Elf64_Phdr code, data; /* its two segments */
 	Elf64_Addr entry;
-	uint32_t calls;        /* bytes from code.p_vaddr to the end of .text */
+	uint32_t calls;        /* bytes from code.p_vaddr to where .text's last four begin */
 };
 
 static int find_segments(struct program *program, const char *name)
@@ -104,10 +148,10 @@ static void find_text(struct program *program)
 	for (int i = 0; i < elf->e_shnum; i++)
 		if (sections[i].sh_flags & SHF_EXECINSTR)
 			program->calls = sections[i].sh_addr + sections[i].sh_size -
-					 program->code.p_vaddr;
+					 program->code.p_vaddr - 4;
 }
 
-/* The packed program in out. Returns its size. */
+/* The packed program in out. Returns its size; 0: a message was printed. */
 static size_t make_packed(const struct program *program, const uint8_t *unpacker,
 			  size_t unpacker_len, uint8_t *out)
 {
@@ -134,7 +178,12 @@ static size_t make_packed(const struct program *program, const uint8_t *unpacker
 	memcpy(image, program->bytes + code->p_offset, code->p_filesz);
 	memcpy(image + data->p_vaddr - code->p_vaddr, program->bytes + data->p_offset,
 	       data->p_filesz);
-	make_calls_absolute(image, header.calls, header.image);
+	header.mark = mark_calls(image, header.size, header.calls);
+	if (!header.mark) {
+		free(image);
+		wrong("calls", "all that they could be looks like what is there");
+		return 0;
+	}
 	memcpy(out + len, unpacker, unpacker_len);
 	len += unpacker_len;
 	memcpy(out + len - sizeof(header), &header, sizeof(header));
@@ -171,6 +220,8 @@ int main(int argc, char **argv)
 		return 1;
 	find_text(&program);
 	len = make_packed(&program, unpacker, unpacker_len, out);
+	if (!len)
+		return 1;
 	file = fopen(argv[3], "wb");
 	if (!file || fwrite(out, 1, len, file) != len || fclose(file) || chmod(argv[3], 0755)) {
 		wrong(argv[3], strerror(errno));

@@ -9,7 +9,9 @@
  *	u32 size       bytes of it to unpack; what follows stays zero
  *	u32 code       bytes of it to be executable, whole pages
  *	u32 entry      address of its first instruction
- *	u32 calls      bytes of it whose calls and jumps are absolute and big-endian: the first stretch
+ *	u32 calls      bytes of it, the first stretch, in which calls and jumps to one of them are absolute and
+ *	               big-endian
+ *	u32 mark       from where on those are counted
  *	bits, of each byte the highest first:
  *		TABLES tables, each for its symbols from 0 on until all SLOTS are given away:
  *		gamma  slots + 1: as many 0 as bits follow its highest one, then it
@@ -208,18 +210,22 @@ border:
 	mov image(%rip), %r12d
 	mov code(%rip), %r14d
 	mov entry(%rip), %r15d
-	mov calls(%rip), %r8d
-	add %r12, %r8
 
 /* Calls and jumps, e8 and e9, want a distance again, counted from where it stands as pack.c did. */
+	mov calls(%rip), %edx
 	mov %r12, %rdi
-1:	movzbl (%rdi), %eax
+	lea (%r12, %rdx), %r8
+1:	mov (%rdi), %al
 	inc %rdi
 	or $1, %al
 	cmp $0xe9, %al
 	jne 2f
 	mov (%rdi), %eax
 	bswap %eax
+	sub mark(%rip), %eax
+	cmp %edx, %eax
+	jae 2f
+	add %r12d, %eax
 	sub %edi, %eax
 	stosl
 2:	cmp %r8, %rdi
@@ -299,5 +305,6 @@ size:	.long 0
 code:	.long 0
 entry:	.long 0
 calls:	.long 0
+mark:	.long 0
 packed:
 	.section .note.GNU-stack, "", %progbits

@@ -3,9 +3,13 @@
  * The packer: what it packs comes out again as it was, unpacked here as unpack.S does it; and the
  * packed xguard starts, also where memory that was written must not become executable.
  */
+#include <fcntl.h>
+#include <signal.h>
 #include <stddef.h>
 #include <sys/prctl.h>
+#include <sys/ptrace.h>
 #include <sys/syscall.h>
+#include <sys/user.h>
 #include <sys/wait.h>
 #include <unistd.h>
 #include <linux/filter.h>
@@ -161,6 +165,83 @@ static int run_confined(int no_memfd)
 	return WIFEXITED(status) ? WEXITSTATUS(status) : -status;
 }
 
+/* Where calls go is written in another way, and what only looks like a call stays as it was. */
+static void test_calls(void)
+{
+	static uint8_t image[5000], was[sizeof(image)];
+	uint32_t calls = sizeof(image) - 4, mark, place;
+
+	srandom(2);
+	for (uint32_t i = 0; i < sizeof(image); i++)
+		image[i] = random() % 4 ? random() % 3 : 0xe8 + random() % 2;
+	image[100] = 0xe8;
+	memcpy(image + 101, &(uint32_t){htole32(1000 - 101)}, 4);
+	memcpy(was, image, sizeof(image));
+	mark = mark_calls(image, sizeof(image), calls);
+	ok(mark, "calls have a mark");
+	memcpy(&place, image + 101, 4);
+	is_number(be32toh(place), mark + 1000, "a call by the place it goes to");
+	make_calls_relative(image, calls, mark);
+	ok(!memcmp(image, was, sizeof(image)), "calls: the same again");
+}
+
+/* Lets ./xguard -V go on until it asks for executable memory: then it has unpacked itself. */
+static pid_t run_until_unpacked(void)
+{
+	struct user_regs_struct registers = {0};
+	int status = 0;
+	pid_t pid;
+
+	fflush(stdout);
+	pid = fork();
+	if (!pid) {
+		ptrace(PTRACE_TRACEME, 0, 0, 0);
+		execl("./xguard", "xguard", "-V", NULL);
+		_exit(78);
+	}
+	while (waitpid(pid, &status, 0) == pid && WIFSTOPPED(status)) {
+		if (!ptrace(PTRACE_GETREGS, pid, 0, &registers) && registers.orig_rax == SYS_mprotect)
+			return pid;
+		ptrace(PTRACE_SYSCALL, pid, 0, 0);
+	}
+	return -1;
+}
+
+/* What is in memory then is the program as it was linked, and zeros up to its end. */
+static void test_unpacked(void)
+{
+	struct program program = {0};
+	const Elf64_Phdr *code = &program.code, *data = &program.data;
+	size_t size = 0;
+	uint8_t *image, *memory;
+	char name[64];
+	pid_t pid;
+	int fd;
+
+	program.bytes = read_file("build/xguard.stripped", &program.len);
+	if (!program.bytes || find_segments(&program, "build/xguard.stripped")) {
+		ok(0, "build/xguard.stripped can be packed");
+		return;
+	}
+	size = data->p_vaddr + data->p_memsz - code->p_vaddr;
+	image = grab(1, size);
+	memory = grab(1, size);
+	memcpy(image, program.bytes + code->p_offset, code->p_filesz);
+	memcpy(image + (data->p_vaddr - code->p_vaddr), program.bytes + data->p_offset, data->p_filesz);
+	pid = run_until_unpacked();
+	snprintf(name, sizeof(name), "/proc/%d/mem", pid);
+	fd = open(name, O_RDONLY);
+	is_number(pread(fd, memory, size, code->p_vaddr), size, "the unpacked program is in memory");
+	ok(!memcmp(image, memory, size), "as it was linked");
+	close(fd);
+	if (pid > 0)
+		kill(pid, SIGKILL);
+	waitpid(pid, NULL, 0);
+	free(image);
+	free(memory);
+	free((void *)program.bytes);
+}
+
 /* A packed program has but one section header. */
 static int is_packed(void)
 {
@@ -176,7 +257,9 @@ static int is_packed(void)
 int main(void)
 {
 	test_images();
+	test_calls();
 	if (is_packed()) {
+		test_unpacked();
 		is_number(run_confined(0), 0, "starts where mprotect to executable is refused");
 		is_number(run_confined(1), 1, "says no where a file in memory is refused, too");
 	} else {
