@@ -11,6 +11,7 @@
 #include "pack.h"
 
 #define TRIES     1000 /* earlier places with the same two bytes to look at */
+#define WAYS      8    /* to go on from, at each place */
 #define LEN_MAX   256
 #define BEGINNINGS 4   /* of choosing which tables to use */
 #define ROUNDS    8    /* of finding the cheapest way, each with the prices of the last one's */
@@ -27,10 +28,10 @@
 #define AGAIN     272
 #define SYMBOLS   288
 
-/* The cheapest way found to have the first bytes up to some place. */
+/* A way to have the first bytes up to some place. */
 struct way {
-	uint32_t price;
-	uint32_t from;     /* the place before its last step */
+	uint32_t price;    /* UINT32_MAX: none */
+	uint32_t from;     /* the way to the place before its last step: place * WAYS + which */
 	uint32_t distance; /* of the last match so far; 0: none */
 	uint32_t symbol;   /* with which the last step begins */
 };
@@ -50,7 +51,7 @@ struct packer {
 	uint32_t size, border;  /* the second stretch begins there */
 	struct match *matches;  /* of all places, the longer the later */
 	uint32_t *first_match;  /* of each place, and that of none */
-	struct way *ways;
+	struct way *ways;       /* of each place the cheapest WAYS, each with another distance, in order */
 	struct item *items;
 	uint32_t n_items;
 	uint8_t kinds[STRETCHES * 256];
@@ -159,13 +160,22 @@ static void find_matches(struct packer *packer)
 	free(earlier);
 }
 
-/* A step from one place to another, if that way is cheaper than those known. */
-static void step(struct way *ways, uint32_t from, uint32_t to, uint32_t price, uint32_t distance,
+/* A step from a way to a place, if what it makes is cheaper than a way known there. */
+static void step(struct packer *packer, uint32_t from, uint32_t to, uint32_t price, uint32_t distance,
 		 uint32_t symbol)
 {
-	price += ways[from].price;
-	if (ways[to].price > price)
-		ways[to] = (struct way){price, from, distance, symbol};
+	struct way *ways = &packer->ways[to * WAYS];
+	int i = 0, last;
+
+	price += packer->ways[from].price;
+	while (i < WAYS && ways[i].price <= price && ways[i].distance != distance)
+		i++;
+	if (i == WAYS || ways[i].price <= price)
+		return;
+	for (last = i; last < WAYS - 1 && ways[last].distance != distance; last++)
+		;
+	memmove(&ways[i + 1], &ways[i], (last - i) * sizeof(*ways));
+	ways[i] = (struct way){price, from, distance, symbol};
 }
 
 static void try_match(struct packer *packer, uint32_t at, uint32_t from, struct match match,
@@ -176,32 +186,42 @@ static void try_match(struct packer *packer, uint32_t at, uint32_t from, struct 
 	for (uint32_t len = from; len <= match.len; len++) {
 		uint32_t begin = MATCH + length_symbol(len - 2, &bits);
 
-		step(packer->ways, at, at + len, prices[begin] + (bits + more) * 256 +
+		step(packer, at * WAYS, at + len, prices[begin] + (bits + more) * 256 +
 		     packer->prices[distance_table(len)][symbol], match.distance, begin);
 	}
 }
 
-/* The cheapest way to every place, place by place: the last is that of the whole image. */
+/* From a way: a byte, or what is as far back as the last match was. */
+static void try_again(struct packer *packer, uint32_t at, uint32_t from, const uint32_t *prices)
+{
+	uint32_t distance = packer->ways[from].distance, bits;
+	uint32_t len = distance ? same(packer, at, distance) : 0;
+
+	step(packer, from, at + 1, prices[packer->image[at]], distance, packer->image[at]);
+	for (uint32_t n = 1; n <= len; n++) {
+		uint32_t begin = AGAIN + length_symbol(n - 1, &bits);
+
+		step(packer, from, at + n, prices[begin] + bits * 256, distance, begin);
+	}
+}
+
+/* The cheapest ways to every place, place by place: the last one's first is that of the whole image. */
 static void find_ways(struct packer *packer)
 {
-	struct way *ways = packer->ways;
-
-	for (uint32_t at = 2; at <= packer->size; at++)
-		ways[at].price = UINT32_MAX;
+	for (uint32_t i = 0; i < (packer->size + 1) * WAYS; i++)
+		packer->ways[i] = (struct way){.price = UINT32_MAX, .distance = UINT32_MAX};
+	packer->ways[WAYS] = (struct way){0};
 	for (uint32_t at = 1; at < packer->size; at++) {
 		const uint32_t *prices = packer->prices[packer->kinds[before(packer, at)]];
-		uint32_t distance = ways[at].distance, len = distance ? same(packer, at, distance) : 0;
-		uint32_t bits, from = 2;
+		uint32_t from = 2;
 
-		step(ways, at, at + 1, prices[packer->image[at]], distance, packer->image[at]);
-		for (uint32_t n = 1; n <= len; n++) {
-			uint32_t begin = AGAIN + length_symbol(n - 1, &bits);
-
-			step(ways, at, at + n, prices[begin] + bits * 256, distance, begin);
-		}
+		for (int i = 0; i < WAYS && packer->ways[at * WAYS + i].price < UINT32_MAX; i++)
+			try_again(packer, at, at * WAYS + i, prices);
 		for (uint32_t i = packer->first_match[at]; i < packer->first_match[at + 1]; i++) {
-			try_match(packer, at, from, packer->matches[i], prices);
-			from = packer->matches[i].len + 1;
+			struct match match = packer->matches[i];
+
+			try_match(packer, at, from <= match.len ? from : match.len, match, prices);
+			from = from <= match.len ? match.len + 1 : from;
 		}
 	}
 }
@@ -211,11 +231,12 @@ static void add_item(struct packer *packer, uint32_t table, uint32_t value, uint
 	packer->items[packer->n_items++] = (struct item){table, value, bits};
 }
 
-/* The step that ends at a place, its items in the reverse order. */
-static void add_step(struct packer *packer, uint32_t at)
+/* The last step of a way, its items in the reverse order. Returns the way before. */
+static uint32_t add_step(struct packer *packer, uint32_t which)
 {
-	const struct way *way = &packer->ways[at];
-	uint32_t len = at - way->from, number = len - (way->symbol < AGAIN ? 2 : 1), bits;
+	const struct way *way = &packer->ways[which];
+	uint32_t from = way->from / WAYS, len = which / WAYS - from, bits;
+	uint32_t number = len - (way->symbol < AGAIN ? 2 : 1);
 
 	if (way->symbol >= MATCH && way->symbol < AGAIN) {
 		uint32_t symbol = distance_symbol(way->distance, &bits);
@@ -228,8 +249,9 @@ static void add_step(struct packer *packer, uint32_t at)
 		length_symbol(number, &bits);
 		add_item(packer, TABLES, number, bits);
 	}
-	add_item(packer, packer->kinds[before(packer, way->from)], way->symbol, 0);
-	packer->by_byte[before(packer, way->from)][way->symbol]++;
+	add_item(packer, packer->kinds[before(packer, from)], way->symbol, 0);
+	packer->by_byte[before(packer, from)][way->symbol]++;
+	return way->from;
 }
 
 static void add_steps(struct packer *packer)
@@ -237,8 +259,8 @@ static void add_steps(struct packer *packer)
 	memset(packer->by_byte, 0, sizeof(packer->by_byte));
 	memset(packer->counts, 0, sizeof(packer->counts));
 	packer->n_items = 0;
-	for (uint32_t at = packer->size; at > 1; at = packer->ways[at].from)
-		add_step(packer, at);
+	for (uint32_t way = packer->size * WAYS; way / WAYS > 1;)
+		way = add_step(packer, way);
 }
 
 static void sum_kinds(struct packer *packer)
@@ -393,7 +415,7 @@ uint32_t pack(const uint8_t *image, uint32_t size, uint32_t border, uint8_t *out
 
 	*packer = (struct packer){.image = image, .size = size, .border = border};
 	packer->first_match = grab(size + 1, sizeof(*packer->first_match));
-	packer->ways = grab(size + 2, sizeof(*packer->ways));
+	packer->ways = grab(size + 2, WAYS * sizeof(*packer->ways));
 	packer->items = grab(size + 1, 4 * sizeof(*packer->items));
 	find_matches(packer);
 	for (int i = 0; i < STRETCHES * 256; i++)
