@@ -134,10 +134,10 @@ static int check(struct compiler *c, int checks, int next)
 static int transport_checks(struct compiler *c, const struct token *token,
 			    enum protocol protocol, int checks)
 {
-	int inner = filter_and(c, filter_protocol(c, token, protocol),
-			       filter_first_fragment(c));
+	int inner = check(c, checks, filter_transport(c, token, protocol));
 
-	inner = check(c, checks, inner);
+	if (checks < 0 && filter_has_field(c, F_TRANSPORT))
+		return inner;
 	return filter_and(c, filter_protocol(c, token, P_IP), inner);
 }
 

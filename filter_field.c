@@ -37,7 +37,7 @@
 #define UPPER_HALF (FIRST_IS_LOW ? 4 : 0)
 
 enum { ETH_IP = 0x800, ETH_ARP = 0x806, ETH_RARP = 0x8035, ETH_IP6 = 0x86dd };
-enum { IP_TCP = 6, IP_UDP = 17, IP_SCTP = 132 };
+enum { IP_TCP = 6, IP_UDP = 17, IP_FRAGMENT = 44, IP_SCTP = 132 };
 
 static void load(struct code *code, int size, int reg, int at)
 {
@@ -196,17 +196,39 @@ static void make_ports(struct code *code, __u32 offset, struct jumps *done)
 	}
 }
 
-/* The protocol, which stands at an offset; to done where there are no ports behind it, or no more frame. */
-static void make_protocol(struct code *code, __u32 offset, struct jumps *done)
+/* Behind the IPv6 header is that of a fragment, and behind it what proto asks for; no ports are looked for there. */
+static void make_fragment(struct code *code, __u32 offset, struct jumps *done)
 {
-	static const __u8 protocols[] = { IP_TCP, IP_UDP, IP_SCTP };
-	struct jumps has_ports = { .n = 0 };
+	struct jumps other = { .n = 0 };
 
-	mark(code, F_SOURCE_PORT, F_PROTOCOL, MISSING);
+	filter_jump_ahead(code, &other, BPF_JMP32_IMM(BPF_JNE, BPF_REG_0, IP_FRAGMENT, 0));
+	mark(code, F_SOURCE_PORT, F_DESTINATION_PORT, NOTHING);
+	mark(code, F_NUMBER, F_NUMBER, MISSING);
+	filter_unless(code, offset + 1, done);
+	filter_fetch(code, offset, 1);
+	filter_forget(code, BPF_REG_0, BPF_REG_5);
+	set(code, F_NUMBER);
+	filter_jump_ahead(code, done, BPF_JMP_A(0));
+	filter_land(code, &other);
+}
+
+/* The protocol, which stands at an offset, and stays in r0; fields from first on are missing without it. */
+static void make_protocol(struct code *code, int first, __u32 offset, struct jumps *done)
+{
+	mark(code, first, F_NUMBER, MISSING);
 	filter_unless(code, offset + 1, done);
 	filter_fetch(code, offset, 1);
 	filter_forget(code, BPF_REG_0, BPF_REG_5);
 	set(code, F_PROTOCOL);
+	set(code, F_NUMBER);
+}
+
+/* To done unless r0 is a protocol that has ports. */
+static void need_ports(struct code *code, struct jumps *done)
+{
+	static const __u8 protocols[] = { IP_TCP, IP_UDP, IP_SCTP };
+	struct jumps has_ports = { .n = 0 };
+
 	for (int i = 0; i < 3; i++)
 		filter_jump_ahead(code, &has_ports, BPF_JMP32_IMM(BPF_JEQ, BPF_REG_0, protocols[i], 0));
 	mark(code, F_SOURCE_PORT, F_DESTINATION_PORT, NOTHING);
@@ -218,23 +240,26 @@ static void make_protocol(struct code *code, __u32 offset, struct jumps *done)
 static void make4(struct code *code, struct jumps *done)
 {
 	__u32 base = code->c->field_header;
-	struct jumps first = { .n = 0 };
+	struct jumps later = { .n = 0 };
 
 	make_address(code, F_SOURCE, base + 12);
 	make_address(code, F_DESTINATION, base + 16);
-	if (!any(code, F_SOURCE_PORT, F_PROTOCOL))
+	if (!any(code, F_TRANSPORT, F_NUMBER))
 		return;
-	make_protocol(code, base + 9, done);
+	make_protocol(code, F_TRANSPORT, base + 9, done);
+	set(code, F_TRANSPORT);
 	filter_fetch(code, base + 6, 2);
-	filter_jump_ahead(code, &first, BPF_JMP32_IMM(BPF_JSET, BPF_REG_0, htons(0x1fff), 0));
+	filter_jump_ahead(code, &later, BPF_JMP32_IMM(BPF_JSET, BPF_REG_0, htons(0x1fff), 0));
+	filter_fetch(code, base + 9, 1);
+	need_ports(code, done);
 	filter_fetch(code, base, 1);
 	filter_emit(code, BPF_ALU32_IMM(BPF_AND, BPF_REG_0, 0xf));
 	filter_emit(code, BPF_ALU32_IMM(BPF_LSH, BPF_REG_0, 2));
 	filter_emit(code, BPF_ALU64_REG(BPF_ADD, BPF_REG_4, BPF_REG_0));
 	make_ports(code, base, done);
 	filter_jump_ahead(code, done, BPF_JMP_A(0));
-	filter_land(code, &first);
-	mark(code, F_SOURCE_PORT, F_DESTINATION_PORT, NOTHING);
+	filter_land(code, &later);
+	mark(code, F_TRANSPORT, F_DESTINATION_PORT, NOTHING);
 }
 
 static void make6(struct code *code, struct jumps *done)
@@ -243,9 +268,12 @@ static void make6(struct code *code, struct jumps *done)
 
 	make_address6(code, F_SOURCE6, base + 8);
 	make_address6(code, F_DESTINATION6, base + 24);
-	if (!any(code, F_SOURCE_PORT, F_PROTOCOL))
+	if (!any(code, F_SOURCE_PORT, F_NUMBER))
 		return;
-	make_protocol(code, base + 6, done);
+	make_protocol(code, F_SOURCE_PORT, base + 6, done);
+	if (code->field[F_NUMBER])
+		make_fragment(code, base + 40, done);
+	need_ports(code, done);
 	make_ports(code, base + 40, done);
 }
 
@@ -302,10 +330,10 @@ void filter_make_fields(struct code *code)
 		for (int i = 0; code->field[field] && i < 4; i++)
 			filter_store(code, BPF_REG_0, code->field[field] + 8 * i);
 	mark(code, F_SOURCE, F_DESTINATION, MISSING);
-	mark(code, F_SOURCE_PORT, F_PROTOCOL, MISSING);
+	mark(code, F_TRANSPORT, F_NUMBER, MISSING);
 	filter_reach_type(code, &done);
 	mark(code, F_SOURCE, F_DESTINATION, NOTHING);
-	mark(code, F_SOURCE_PORT, F_PROTOCOL, NOTHING);
+	mark(code, F_TRANSPORT, F_NUMBER, NOTHING);
 	filter_field_type(code, has_arp ? &arp : NULL, &six, &done);
 	make4(code, &done);
 	filter_jump_ahead(code, &done, BPF_JMP_A(0));

@@ -191,7 +191,7 @@ static int implied(const struct test *is, const struct test *asked)
 	return is->k - asked->k <= asked->span;
 }
 
-/* A field is there, and so is the source's where this is the destination's. */
+/* A field is there, and so are those that are in front of it. */
 static void learn_valid(struct flow *flow, __u32 *facts, int field)
 {
 	const struct test valid = { .kind = V_VALID, .size = field };
@@ -199,8 +199,26 @@ static void learn_valid(struct flow *flow, __u32 *facts, int field)
 	for (int i = flow->values[hash_value(&valid)]; i >= 0; i = flow->comparisons[i].sibling)
 		if (filter_same_value(&valid, &flow->c->tests[flow->comparisons[i].test]))
 			learn(flow, facts, i, 1);
-	if (field == F_DESTINATION || field == F_DESTINATION6 || field == F_DESTINATION_PORT)
+	switch (field) {
+	case F_DESTINATION:
+	case F_DESTINATION6:
+	case F_DESTINATION_PORT:
+	case F_NUMBER:
 		learn_valid(flow, facts, field - 1);
+		break;
+	case F_PROTOCOL:
+		learn_valid(flow, facts, F_TRANSPORT);
+	}
+}
+
+/* A field is something, so it is there; and so are, of an IPv4 packet, those in front of it. IPv6 has no such addresses. */
+static void learn_field(struct flow *flow, __u32 *facts, int field)
+{
+	learn_valid(flow, facts, field);
+	if (field == F_SOURCE_PORT || field == F_DESTINATION_PORT)
+		learn_valid(flow, facts, F_DESTINATION);
+	if (field <= F_DESTINATION_PORT)
+		learn_valid(flow, facts, F_NUMBER);
 }
 
 /* A test had an outcome: so much is known behind it. */
@@ -211,8 +229,10 @@ static void learn_outcome(struct flow *flow, __u32 *facts, int test, int outcome
 	if (flow->number[test] < 0)
 		return;
 	learn(flow, facts, flow->number[test], outcome);
-	if (outcome && (t->kind == V_VALID || (t->kind == V_FIELD && !filter_is_address6(t->size))))
+	if (outcome && t->kind == V_VALID)
 		learn_valid(flow, facts, t->size);
+	if (outcome && t->kind == V_FIELD && !filter_is_address6(t->size))
+		learn_field(flow, facts, t->size);
 	if (t->op != ANY_OF && (!outcome || t->op != BPF_JEQ))
 		return;
 	for (int i = flow->values[hash_value(t)]; i >= 0; i = flow->comparisons[i].sibling) {
@@ -332,7 +352,7 @@ static __u32 need_of_holding(const struct compiler *c, const struct test *test)
 {
 	static const __u8 ends[] = {
 		[F_SOURCE] = 16, [F_DESTINATION] = 20, [F_SOURCE6] = 24, [F_DESTINATION6] = 40,
-		[F_SOURCE_PORT] = 10, [F_DESTINATION_PORT] = 10, [F_PROTOCOL] = 7,
+		[F_SOURCE_PORT] = 10, [F_DESTINATION_PORT] = 10, [F_TRANSPORT] = 10, [F_PROTOCOL] = 7, [F_NUMBER] = 7,
 	};
 
 	return test->kind == V_FIELD ? c->field_header + ends[test->size] : 0;

@@ -76,8 +76,8 @@ struct exits {
  * In a long filter an address, a port or a protocol may be one test of a field that is on the stack from
  * the beginning: see filter_field.c. V_VALID fails the filter if the frame ends before or within it.
  */
-enum field { F_SOURCE, F_DESTINATION, F_SOURCE6, F_DESTINATION6, F_SOURCE_PORT, F_DESTINATION_PORT,
-	     F_PROTOCOL, FIELDS, F_CHAIN = FIELDS };
+enum field { F_SOURCE, F_DESTINATION, F_SOURCE6, F_DESTINATION6, F_TRANSPORT, F_SOURCE_PORT,
+	     F_DESTINATION_PORT, F_PROTOCOL, F_NUMBER, FIELDS, F_CHAIN = FIELDS };
 
 static inline int filter_is_address6(int field)
 {
@@ -220,6 +220,7 @@ int filter_relate(struct compiler *c, int left, int right, int op);
 int filter_is_length(struct compiler *c);
 int filter_ethertype(struct compiler *c, const struct token *token, __u32 type);
 int filter_protocol(struct compiler *c, const struct token *token, enum protocol protocol);
+int filter_transport(struct compiler *c, const struct token *token, enum protocol protocol);
 int filter_ip_number(struct compiler *c, const struct token *token, __u32 number,
 		     enum protocol protocol);
 int filter_iso(struct compiler *c, const struct token *token, __u32 number, int isis);

@@ -180,6 +180,11 @@ static void test_short_frames(void)
 	matches("dst port 443 or ip", TCP, 37, 0, "a byte too few");
 	matches("not portrange 1-2", LATER, 0, 1, "a later fragment");
 	matches("not portrange 0-65535", LATER, 0, 1, "a later fragment");
+	matches("udp[0:2] = 53", LATER, 0, 0, "a later fragment");
+	matches("proto 44", FRAG6, 0, 1, "a fragment header is one, too");
+	matches("ip6 proto 44", FRAG6, 54, 1, "the first fragment header alone");
+	matches("proto 17", FRAG6, 55, 1, "all that is needed");
+	matches("proto 17 or ip6", FRAG6, 54, 0, "a byte too few");
 	matches("tcp[0:2] = 443", TCP, 36, 1, "all that is needed");
 	matches("tcp[0:2] = 443 or ip", TCP, 35, 0, "a byte too few");
 	matches("ether[len - 1] = 0", TCP, 0, 1, "the last byte");
