@@ -47,8 +47,8 @@ XLDFLAGS := $(STATIC) -no-pie -Wl,--gc-sections -Wl,--build-id=none -Wl,-z,norel
 	-Wl,-z,common-page-size=64 -Wno-unused-command-line-argument
 
 SRCS := xguard.c loop.c tell.c progress.c window.c moment.c status.c probe.c probe_link.c run.c options.c options_rows.c options_usage.c report.c metrics.c metrics_file.c serve.c http.c output.c names.c flows.c trace_pipe.c trace_line.c guardian.c hints.c \
-	filter.c filter_lex.c filter_names.c filter_parse.c filter_id.c filter_gen.c filter_host.c filter_link.c \
-	filter_arith.c filter_flow.c filter_join.c filter_code.c filter_both.c filter_load.c filter_eval.c filter_chain.c \
+	filter.c filter_lex.c filter_names.c filter_parse.c filter_id.c filter_gen.c filter_protocol.c filter_host.c filter_link.c \
+	filter_arith.c filter_flow.c filter_steer.c filter_join.c filter_code.c filter_both.c filter_load.c filter_eval.c filter_chain.c \
 	filter_pieces.c filter_copy.c filter_field.c filter_dump.c \
 	bpf_load.c bpf_code.c bpf_fold.c bpf_place.c bpf_maps.c load_hints.c bpf_elf.c bpf.c netlink.c netlink_parse.c \
 	guardian_serve.c guardian_follow.c guardian_link.c guardian_alive.c holder.c environment.c ssh.c confine.c \

@@ -187,7 +187,7 @@ static int attempt(struct bpf_code *code, const struct config *config, __u32 fla
 int bpf_load_program(const struct bpf_program *program, const struct bpf_maps *maps,
 		     const struct config *config, struct failure *failure)
 {
-	__u32 flags = config->frags ? BPF_F_XDP_HAS_FRAGS : 0;
+	__u32 flags = config->frags & FRAGS ? BPF_F_XDP_HAS_FRAGS : 0;
 	struct config whole = *config;
 	struct bpf_code code;
 	int fd;
@@ -197,7 +197,7 @@ int bpf_load_program(const struct bpf_program *program, const struct bpf_maps *m
 		fd = load_refuse_interpreter(failure);
 	if (!fd)
 		fd = attempt(&code, config, flags);
-	if (fd == -EINVAL && flags) {
+	if (fd == -EINVAL && config->frags) {
 		whole.frags = 0;
 		fd = attempt(&code, &whole, 0);
 	}

@@ -13,8 +13,9 @@ struct bpf_insn;
 struct output;
 
 /* What is wanted for frames in several pieces: no code; code that asks the kernel for their bytes, or that has it
- * copy their beginning to scratch memory first (packet.h). */
-enum { PIECES_NONE, PIECES_ASKED_FOR, PIECES_COPIED };
+ * copy their beginning to scratch memory first (packet.h); or the last, where there are no such frames, only for a
+ * filter that looks far into frames: it takes less to load. */
+enum { PIECES_NONE, PIECES_ASKED_FOR, PIECES_COPIED, PIECES_IF_DEEP };
 
 #define FILTER_MAX_INSNS 32768
 #define FILTER_STACK     256 /* bytes */
@@ -37,7 +38,7 @@ struct filter {
  * of the decoded protocol (IPPROTO_TCP, IPPROTO_UDP; IPPROTO_ICMP takes ICMPv6 too; 0: none).
  *
  * The code is called with r1 = const struct packet * on the caller's stack and returns 0 or 1 in
- * r0. It ends with its only exit instruction, jumps forward only, and leaves r6 to r9 as it found them, so
+ * r0. It ends with its only exit instruction, jumps forward only, and leaves r6 to r8 as it found them, so
  * that it can also stand where the call stood. Memory of its own is at most FILTER_STACK bytes below r10,
  * which is nothing but the base of loads and stores, or copied to a register to which the next instruction
  * adds a constant: so all of it can be moved.

@@ -10,9 +10,6 @@
 #include "filter_code.h"
 #include "packet.h"
 
-#define FEW_TAGS 16 /* bytes: with more of them, the same tests come again and again further behind in the frame */
-#define REMIND 6 /* instructions of a joined test, with those ahead of it that bring r2 and the frame's length */
-
 /* A number becomes 1 if it is not zero. spare is lost if it has 64 bits. */
 static int to_bit(struct code *code, int reg, int bits, int spare)
 {
@@ -128,11 +125,7 @@ static int number(struct code *code, const struct test *test, const __u8 *regs)
 {
 	if (test->kind == V_FIELD)
 		return filter_field_differs(code, test, regs);
-	if (test->kind != V_VALID)
-		return value(code, test, regs[0], regs[1]);
-	filter_field_missing(code, test, regs[0]);
-	filter_emit(code, BPF_ALU64_IMM(BPF_AND, regs[0], 2));
-	return 2;
+	return value(code, test, regs[0], regs[1]);
 }
 
 /* To r3, or to the stack where the kernel may be asked for bytes meanwhile, which loses r3. */
@@ -178,20 +171,6 @@ static int make(struct code *code, const struct test *test, int wanted, const __
 	return wanted == zero_of(test) ? bits : negate(code, regs[0], bits, regs[1]);
 }
 
-/*
- * Two jumps that lead nowhere, as the verifier knows: scratch memory is no null pointer. It remembers what it knows
- * only if it has seen eight instructions and two jumps since the last time. Without these, of many like tests
- * every other one or none would get its turn at its beginning, and be gone through twice.
- */
-static void remind(struct code *code)
-{
-	if (!code->remind || code->len < code->remind || code->now.stale)
-		return;
-	for (int i = 0; i < 2; i++)
-		filter_emit(code, BPF_JMP_IMM(BPF_JEQ, BPF_REG_2, 0, 0));
-	code->remind = 0;
-}
-
 static int make_both(struct code *code, const struct test *test, int wanted, const __u8 *regs)
 {
 	const struct test *parts[] = { &code->c->tests[test->left], &code->c->tests[test->right] };
@@ -200,7 +179,6 @@ static int make_both(struct code *code, const struct test *test, int wanted, con
 	int bits[2], other = regs[1];
 
 	bits[0] = make(code, parts[first], wants[first], regs);
-	remind(code);
 	if (filter_registers(parts[!first]) > 2) {
 		put_aside(code, regs[0]);
 		bits[1] = bits[0];
@@ -274,7 +252,6 @@ int filter_both(struct code *code, const struct test *test, const __u8 *regs)
 	code->aside = code->pieces && is_uncopied(code, test);
 	if (!code->pieces && is_uncopied(code, test))
 		filter_have(code, test->offset); /* here, since r3 and r5 would be lost */
-	code->remind = code->scratch && code->c->payload > code->c->field_header + FEW_TAGS ? code->len + REMIND : 0;
 	make_both(code, test, wanted, regs);
 	if (end)
 		add_end(code, end, regs);

@@ -6,6 +6,7 @@
  *	r1      struct packet
  *	r2, r3  the frame's first byte, and its end (filter_both.c borrows r3)
  *	r5      the frame's first byte plus the length of an IPv4 header, or nothing
+ *	r9      DOOM, in a filter that is_mixed
  *
  * Which of this holds at the beginning of a test is what holds on every way to it; in a filter that is_mixed,
  * r0, r4 and r5 hold nothing where ways meet, and r2 is made anew (filter_renew_data()) if they have seen more
@@ -18,6 +19,7 @@
  *
  *	r9, r7, r6  what else is in r0, r4, r1
  *	r8          the length of that IPv4 header alone
+ *	r5          DOOM, but during a call
  */
 #include <stdlib.h>
 #include <string.h>
@@ -270,12 +272,30 @@ static void emit_chain(struct code *code, const struct test *test)
 	go(code, test->to[0], next_test(code));
 }
 
+/* Is V_VALID what comes behind a field's test that does not hold? Then it is asked with that: where one holds, nothing
+ * is missing. */
+static int asks_itself(const struct code *code, const struct test *test)
+{
+	const struct test *next = &code->c->tests[test->to[0] < 0 ? 0 : test->to[0]];
+
+	return code->dooms && test->to[0] >= 0 && next->kind == V_VALID && next->size == test->size &&
+	       !filter_is_address6(test->size);
+}
+
 static void emit_field(struct code *code, const struct test *test)
 {
+	struct test other = *test;
+
 	code->now.value[0] = code->now.value[1] = -1;
 	if (test->kind == V_VALID && filter_is_address6(test->size)) {
 		filter_field_mask(code, test->size, BPF_REG_0);
 		branch(code, test, BPF_JMP32_IMM(BPF_JEQ, BPF_REG_0, 0, 0), 1);
+		return;
+	}
+	if (test->kind == V_VALID && code->dooms) {
+		filter_emit(code, filter_load(8, BPF_REG_0, BPF_REG_10, code->field[test->size]));
+		filter_doom(code, BPF_REG_0, 0);
+		always(code, test, 1);
 		return;
 	}
 	if (test->kind == V_VALID) {
@@ -284,8 +304,12 @@ static void emit_field(struct code *code, const struct test *test)
 		return;
 	}
 	code->now.transport = -1;
+	code->asks = asks_itself(code, test);
+	if (code->asks)
+		other.to[0] = code->c->tests[test->to[0]].to[1];
 	filter_field_differs(code, test, registers);
-	branch(code, test, BPF_JMP_IMM(BPF_JEQ, BPF_REG_0, 0, 0), 0);
+	code->asks = 0;
+	branch(code, &other, BPF_JMP_IMM(BPF_JEQ, BPF_REG_0, 0, 0), 0);
 }
 
 static void emit_both(struct code *code, const struct test *test)
@@ -353,44 +377,6 @@ static void emit_test(struct code *code, int number)
 	}
 }
 
-/*
- * All words of the stack are read once more where all ways end. To Linux 6.18's verifier (kernel/bpf/liveness.c) a
- * place that reads one is news, for which it goes through the whole program, but where another one that it has seen
- * reads it behind. So it is to all that stores eight bytes, but not to what stores four.
- */
-static void read_again(struct code *code)
-{
-	for (int word = 1; word <= code->words; word++)
-		filter_emit(code, filter_load(8, BPF_REG_4, BPF_REG_10, -8 * word));
-	if (code->c->is_mixed || code->scratch)
-		filter_emit(code, BPF_LDX_MEM(BPF_DW, BPF_REG_4, BPF_REG_1, offsetof(struct packet, data)));
-	filter_emit(code, BPF_LDX_MEM(BPF_W, BPF_REG_4, BPF_REG_1, offsetof(struct packet, length)));
-}
-
-static void emit_end(struct code *code)
-{
-	int match = code->len, no_match;
-
-	if (code->used[0]) {
-		filter_append(code, BPF_MOV64_IMM(BPF_REG_0, 1));
-		if (code->used[1])
-			filter_append(code, BPF_JMP_A(1));
-	}
-	no_match = code->len;
-	if (code->used[1])
-		filter_append(code, BPF_MOV64_IMM(BPF_REG_0, 0));
-	if (code->begun)
-		read_again(code);
-	filter_append(code, BPF_EXIT_INSN());
-	for (size_t i = 0; i < code->len; i++) {
-		int to = code->to[i];
-
-		if (to)
-			(*code->insns)[i].off = (to == MATCH ? match : to == NO_MATCH ? no_match :
-						 code->start[to - 1]) - (int)i - 1;
-	}
-}
-
 static int reads_frame(const struct code *code)
 {
 	for (int i = 0; i < code->nleaves; i++)
@@ -413,9 +399,11 @@ static void emit_beginning(struct code *code)
 /* Words of the stack, for what is needed; walks at the beginning, and then the copy, take what is left. */
 static void reserve(struct code *code)
 {
-	code->words = code->begun = 0;
+	code->words = code->begun = code->dooms = 0;
 	if (code->pieces)
 		code->loaded = filter_words(code, 1);
+	if (code->scratch && code->c->is_mixed)
+		code->doomed = filter_words(code, 1);
 	filter_reserve_chain(code);
 	filter_reserve_arith(code);
 	filter_reserve_joined(code);
@@ -449,15 +437,19 @@ static size_t write(struct code *code, int head)
 		filter_copy(code);
 		filter_make_fields(code);
 		filter_make_chains(code);
-		if (code->unmade && code->c->is_long && !code->begun)
+		if ((code->unmade || code->c->is_mixed) && code->c->is_long && !code->begun)
 			filter_begin(code);
+		if (code->c->is_mixed && (!code->pieces || code->scratch)) {
+			filter_emit(code, filter_load(8, DOOM, BPF_REG_10, code->zero));
+			code->dooms = 1;
+		}
 	}
 	code->now = nothing;
 	arrive(code, head);
 	go(code, head, head == NO_MATCH ? MATCH : next_test(code));
 	while (next_test(code) >= 0)
 		emit_test(code, code->order[code->at++]);
-	emit_end(code);
+	filter_finish_code(code);
 	return code->len;
 }
 
@@ -490,10 +482,10 @@ void filter_code(struct compiler *c, int head)
 	if (!code.states || !code.start)
 		filter_no_memory(c);
 	c->filter->len = write(&code, head);
-	if (!c->pieces)
+	if (!c->pieces || (c->pieces == PIECES_IF_DEEP && !filter_is_deep(&code)))
 		return;
 	code.pieces = 1;
-	code.scratch = c->pieces == PIECES_COPIED;
+	code.scratch = c->pieces != PIECES_ASKED_FOR;
 	code.insns = &c->filter->pieces;
 	c->filter->pieces_len = write(&code, head);
 	c->filter->pieces_copied = code.copied != 0;

@@ -55,6 +55,9 @@ struct code {
 	int words;
 	int unmade;             /* the first ones, which tests store to */
 	int loaded;             /* what the kernel is asked for of a frame in pieces */
+	int dooms;              /* DOOM is in use, and */
+	int asks;               /* for a field, which may be missing */
+	int doomed;             /* waits there while the kernel is called */
 	int copy;
 	int field[FIELDS];      /* 0: none */
 	__u64 upper;            /* the first half of many IPv6 addresses, as in the frame */
@@ -66,7 +69,6 @@ struct code {
 	int nwalks;
 	int depth[ARITH_DEPTH]; /* values of arithmetic */
 	int joined, aside;      /* a number made of joined tests; it waits there now, not in a register */
-	size_t remind;          /* where in the code the verifier has to be reminded of a joined test; 0: not */
 };
 
 /* Jumps to one place behind them. */
@@ -80,6 +82,13 @@ static inline int filter_is_ethernet(const struct code *code)
 {
 	return code->c->field_header != 0;
 }
+
+/*
+ * In a filter that is_mixed: bit 33 says that on this way something has been asked for that the frame is too short
+ * for. Then what is loaded is something else, and no match in the end. One branch there does for all.
+ */
+#define DOOM     BPF_REG_9
+#define DOOM_BIT 33
 
 #define FIRST_IS_LOW (__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__) /* the first byte, in a register */
 
@@ -99,6 +108,7 @@ void filter_jump(struct code *code, struct bpf_insn insn, int to);
 void filter_leads(struct code *code, int to);
 void filter_from_data(struct code *code, int reg);
 void filter_renew_data(struct code *code);
+void filter_doom(struct code *code, int reg, __u32 end);
 void filter_have(struct code *code, __u32 end);
 __u32 filter_needed(const struct code *code, __u32 end);
 void filter_load_frame(struct code *code, int reg, __u32 offset, int size);
@@ -113,7 +123,8 @@ void filter_load_indexed(struct code *code, int reg, __u32 most, __u32 offset, i
 /*
  * filter_pieces.c, of a frame in pieces: an instruction of other registers; have the kernel copy size bytes at offset,
  * plus what index (-1: nothing) holds; the instruction with which to jump where they are not there; and some of
- * them into reg. Have the frame's beginning in scratch memory; has that what stands ahead of end?
+ * them into reg. Have the frame's beginning in scratch memory; has that what stands ahead of end? Is it of use for
+ * frames in one piece, too?
  */
 struct bpf_insn filter_renamed(struct bpf_insn insn);
 void filter_ask(struct code *code, int index, __u32 offset, int size);
@@ -122,6 +133,10 @@ void filter_take(struct code *code, int reg, __u32 byte, int size);
 void filter_load_piece(struct code *code, int reg, int index, __u32 offset, int size);
 void filter_fill_scratch(struct code *code);
 int filter_in_scratch(const struct code *code, __u32 end);
+int filter_is_deep(const struct code *code);
+
+/* filter_steer.c: what ways to MATCH and to NO_MATCH lead to; then all jumps lead where they are to. */
+void filter_finish_code(struct code *code);
 
 void filter_jump_ahead(struct code *code, struct jumps *jumps, struct bpf_insn insn);
 void filter_land(struct code *code, struct jumps *jumps);
@@ -142,7 +157,6 @@ void filter_begin(struct code *code);
 void filter_renew(struct code *code);
 void filter_unless(struct code *code, __u32 end, struct jumps *to);
 void filter_rewrite(struct code *code, int from, int words);
-void filter_remember(struct code *code);
 void filter_store(struct code *code, int reg, int at);
 void filter_forget(struct code *code, int reg, int spare);
 

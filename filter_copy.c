@@ -82,15 +82,6 @@ void filter_forget(struct code *code, int reg, int spare)
 	filter_emit(code, BPF_ALU64_REG(BPF_XOR, reg, spare));
 }
 
-/*
- * Do nothing. Where a jump leads to, the verifier remembers what it knows, and goes on only with
- * what it has not seen there; but not unless it has seen eight instructions and two jumps since the last time.
- */
-void filter_remember(struct code *code)
-{
-	filter_emit(code, BPF_JMP_A(0));
-}
-
 /* However words were put together: to the verifier they become words. */
 void filter_rewrite(struct code *code, int from, int words)
 {
@@ -98,7 +89,6 @@ void filter_rewrite(struct code *code, int from, int words)
 		filter_emit(code, BPF_LDX_MEM(BPF_DW, BPF_REG_0, BPF_REG_10, from + 8 * i));
 		filter_store(code, BPF_REG_0, from + 8 * i);
 	}
-	filter_remember(code);
 }
 
 /* The words that the copy takes. */
@@ -225,9 +215,7 @@ static void move_all(struct code *code)
 	if (!filter_is_ethernet(code)) /* whose frames have 14 bytes at least */
 		move_bytes(code, &done);
 	filter_land(code, &done);
-	if (filter_is_ethernet(code))
-		filter_remember(code);
-	else
+	if (!filter_is_ethernet(code))
 		filter_rewrite(code, code->copy, words(code));
 }
 
@@ -258,7 +246,10 @@ int filter_load_copy(struct code *code, int reg, __u32 offset, int size)
 	if (code->now.copied_length < offset + size) {
 		code->now.copied_length = filter_needed(code, offset + size);
 		filter_emit(code, BPF_LDX_MEM(BPF_W, reg, BPF_REG_1, offsetof(struct packet, length)));
-		filter_jump(code, BPF_JMP32_IMM(BPF_JLT, reg, code->now.copied_length, 0), NO_MATCH);
+		if (code->dooms)
+			filter_doom(code, reg, code->now.copied_length);
+		else
+			filter_jump(code, BPF_JMP32_IMM(BPF_JLT, reg, code->now.copied_length, 0), NO_MATCH);
 	}
 	if (code->pieces) {
 		filter_renew_data(code);

@@ -348,7 +348,6 @@ void filter_make_fields(struct code *code)
 	filter_land(code, &done);
 	make_upper(code, F_SOURCE6);
 	make_upper(code, F_DESTINATION6);
-	filter_remember(code);
 }
 
 /* reg = the bits in which half of an address differs; spare is lost. Returns 0 where none counts. */
@@ -391,11 +390,19 @@ static void address6_differs(struct code *code, const struct test *test, const _
 		filter_emit(code, BPF_ALU64_REG(BPF_OR, regs[0], regs[2]));
 }
 
+/* A field of one word. */
+static void load_field(struct code *code, const struct test *test, int reg)
+{
+	load(code, BPF_DW, reg, code->field[test->size]);
+	if (code->asks)
+		filter_doom(code, reg, 0);
+}
+
 static void address_differs(struct code *code, const struct test *test, const __u8 *regs)
 {
 	__u32 k = htonl(test->k & test->mask);
 
-	load(code, BPF_DW, regs[0], code->field[test->size]);
+	load_field(code, test, regs[0]);
 	if (test->mask != 0xffffffff) {
 		filter_constant64(code, regs[1], htonl(test->mask) | NOTHING | MISSING);
 		filter_emit(code, BPF_ALU64_REG(BPF_AND, regs[0], regs[1]));
@@ -411,7 +418,7 @@ static void address_differs(struct code *code, const struct test *test, const __
 /* One of two differences is negative where a port is outside. */
 static void leaves_range(struct code *code, const struct test *test, const __u8 *regs)
 {
-	load(code, BPF_DW, regs[0], code->field[test->size]);
+	load_field(code, test, regs[0]);
 	filter_emit(code, BPF_MOV64_REG(regs[1], regs[0]));
 	filter_emit(code, BPF_ALU64_IMM(BPF_SUB, regs[0], test->k));
 	filter_emit(code, BPF_ALU64_IMM(BPF_NEG, regs[1], 0));
@@ -433,7 +440,7 @@ int filter_field_differs(struct code *code, const struct test *test, const __u8 
 	if (test->size <= F_DESTINATION) {
 		address_differs(code, test, regs);
 	} else {
-		load(code, BPF_DW, regs[0], code->field[test->size]);
+		load_field(code, test, regs[0]);
 		filter_emit(code, BPF_ALU64_IMM(BPF_XOR, regs[0], test->k));
 	}
 	return 34; /* MISSING is the last bit */

@@ -211,7 +211,8 @@ static void learn_valid(struct flow *flow, __u32 *facts, int field)
 	}
 }
 
-/* A field is something, so it is there; and so are, of an IPv4 packet, those in front of it. IPv6 has no such addresses. */
+/* A field is something, so it is there; and so are, of an IPv4 packet, those in front of it, which IPv6's does not
+ * have. */
 static void learn_field(struct flow *flow, __u32 *facts, int field)
 {
 	learn_valid(flow, facts, field);

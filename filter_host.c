@@ -15,7 +15,7 @@ enum { IP_ICMP = 1, IP_TCP = 6, IP_UDP = 17, IP_ICMP6 = 58, IP_SCTP = 132 };
 /* Is what may stand at two places asked for once, since there are many? */
 static int is_twofold(const struct compiler *c)
 {
-	return c->is_mixed && c->link == L_ETHERNET && !c->labels;
+	return c->is_mixed && (c->link == L_ETHERNET || c->link == L_PPP);
 }
 
 /* Join what is asked of the source and of the destination as a direction says. */
@@ -69,7 +69,7 @@ int filter_host(struct compiler *c, const struct token *token, __u32 address, __
 		arp = filter_fields(c, F_SOURCE, q.direction, mask, address, 0);
 		return ip < 0 ? arp : filter_and(c, ip, arp);
 	}
-	if (is_twofold(c) && q.protocol == P_DEFAULT)
+	if (is_twofold(c) && c->link == L_ETHERNET && !c->labels && q.protocol == P_DEFAULT)
 		return filter_and(c, filter_any_of(c, c->link_type, 2, ETH_IP, ETH_ARP, ETH_RARP),
 				  either_host_at(c, address, mask, q.direction));
 	if (q.protocol == P_DEFAULT || q.protocol == P_IP)
@@ -185,7 +185,7 @@ static int port_at(struct compiler *c, unsigned int version, __u32 offset, __u32
 	group = low == high ? filter_compare(c, kind, offset, 2, BPF_JEQ, low) :
 		filter_between(c, kind, offset, 2, low, high);
 	if (version == EITHER)
-		c->tests[group].base |= EITHER;
+		c->tests[group].base |= EITHER | (c->labels ? LABELS : c->link == L_PPP ? PPP : 0);
 	return group;
 }
 

@@ -5,7 +5,7 @@
  *	text -> filter_lex.c: tokens -> filter_parse.c: grammar, qualifiers
  *	     -> filter_gen.c: tests of the frame, linked by their outcomes
  *	     -> filter_flow.c: known outcomes skipped; filter_join.c: in a long filter, tests joined
- *	     -> filter_code.c: instructions
+ *	     -> filter_code.c: instructions -> filter_steer.c: where all ways end
  *
  * A test loads one value of the frame and compares it. It has two ways out; what it loads from
  * beyond the frame's end makes the whole filter fail, as in classic BPF. So the tests and the
@@ -74,10 +74,12 @@ struct exits {
 
 /*
  * In a long filter an address, a port or a protocol may be one test of a field that is on the stack from
- * the beginning: see filter_field.c. V_VALID fails the filter if the frame ends before or within it.
+ * the beginning: see filter_field.c. V_VALID fails the filter if the frame ends before or within it. F_TRANSPORT is
+ * the protocol of an IPv4 packet that is no later fragment; F_PROTOCOL what IP's header says; F_NUMBER the same, or
+ * what the header of a fragment behind IPv6's says.
  */
-enum field { F_SOURCE, F_DESTINATION, F_SOURCE6, F_DESTINATION6, F_TRANSPORT, F_SOURCE_PORT,
-	     F_DESTINATION_PORT, F_PROTOCOL, F_NUMBER, FIELDS, F_CHAIN = FIELDS };
+enum field { F_SOURCE, F_DESTINATION, F_SOURCE6, F_DESTINATION6, F_TRANSPORT, F_SOURCE_PORT, F_DESTINATION_PORT,
+	     F_PROTOCOL, F_NUMBER, FIELDS, F_CHAIN = FIELDS };
 
 static inline int filter_is_address6(int field)
 {
@@ -98,6 +100,8 @@ static inline __u32 filter_all_bits(int size)
 /* In base: the header may be one of IPv6; the packet may be one of ARP, whose addresses stand elsewhere. */
 #define EITHER (1u << 16)
 #define OR_ARP (1u << 17)
+#define PPP    (1u << 18) /* which of EITHER's it is, a type of PPP says, */
+#define LABELS (1u << 19) /* or the header's own version, behind labels */
 #define BASE   0xffffu
 
 /* A group of tests goes by the number of its first one, which holds the group's exits. */
@@ -219,6 +223,8 @@ int filter_fields(struct compiler *c, enum field source, enum direction directio
 int filter_relate(struct compiler *c, int left, int right, int op);
 int filter_is_length(struct compiler *c);
 int filter_ethertype(struct compiler *c, const struct token *token, __u32 type);
+
+/* filter_protocol.c. */
 int filter_protocol(struct compiler *c, const struct token *token, enum protocol protocol);
 int filter_transport(struct compiler *c, const struct token *token, enum protocol protocol);
 int filter_ip_number(struct compiler *c, const struct token *token, __u32 number,

@@ -75,7 +75,6 @@ static int is_plain(const struct test *test)
 	case V_PACKET:
 		return is_open(test);
 	case V_FIELD:
-	case V_VALID:
 	case V_BOTH:
 		return 1;
 	}

@@ -10,7 +10,7 @@
 #include "filter_code.h"
 #include "packet.h"
 
-enum { ETH_IP = 0x800, ETH_IP6 = 0x86dd, IP4_SOURCE = 12, IP6_HEADER = 40 };
+enum { ETH_IP = 0x800, ETH_IP6 = 0x86dd, PPP_IP6 = 0x57, IP4_SOURCE = 12, IP6_HEADER = 40 };
 
 void filter_append(struct code *code, struct bpf_insn insn)
 {
@@ -116,12 +116,26 @@ void filter_from_data(struct code *code, int reg)
 		filter_emit(code, BPF_ALU64_REG(BPF_ADD, reg, BPF_REG_2));
 }
 
+/* No match if reg, which is lost, is less than end; and if its bit DOOM_BIT is set where end is 0. */
+void filter_doom(struct code *code, int reg, __u32 end)
+{
+	if (end)
+		filter_emit(code, BPF_ALU64_IMM(BPF_SUB, reg, end));
+	filter_emit(code, BPF_ALU64_REG(BPF_OR, DOOM, reg));
+}
+
 /* No match unless the frame has end bytes behind pointer; reg is free. */
 static void check_end(struct code *code, int reg, int pointer, __u32 end)
 {
 	if (code->pieces && !code->now.has_length) {
 		filter_emit(code, BPF_LDX_MEM(BPF_W, BPF_REG_3, BPF_REG_1, offsetof(struct packet, length)));
 		code->now.has_length = 1;
+	}
+	if (code->pieces && code->dooms) {
+		filter_emit(code, BPF_MOV64_REG(reg, BPF_REG_3));
+		filter_emit(code, BPF_ALU64_REG(BPF_SUB, reg, pointer));
+		filter_doom(code, reg, end);
+		return;
 	}
 	filter_emit(code, BPF_MOV64_REG(reg, pointer));
 	filter_emit(code, BPF_ALU64_IMM(BPF_ADD, reg, end));
@@ -195,20 +209,29 @@ static void load_header_length(struct code *code, int reg, __u32 base)
 	filter_emit(code, BPF_ALU32_IMM(BPF_LSH, reg, 2));
 }
 
-/* r5 = zero if the Ethernet type in front of base is this one, else less. */
-static void load_is_type(struct code *code, __u32 base, __u16 type)
+/* r5 = zero if the type in front of what begins at from, or its own first byte, says that it is of this type, else
+ * less. */
+static void load_is_type(struct code *code, __u32 from, __u16 type)
 {
-	filter_load_frame(code, BPF_REG_5, base - 2, 2);
-	filter_emit(code, BPF_ALU32_IMM(BPF_XOR, BPF_REG_5, htons(type)));
+	__u32 base = from & BASE;
+
+	if (from & LABELS) {
+		filter_load_frame(code, BPF_REG_5, base, 1);
+		filter_emit(code, BPF_ALU32_IMM(BPF_AND, BPF_REG_5, 0xf0));
+		filter_emit(code, BPF_ALU32_IMM(BPF_XOR, BPF_REG_5, 0x60));
+	} else {
+		filter_load_frame(code, BPF_REG_5, base - 2, 2);
+		filter_emit(code, BPF_ALU32_IMM(BPF_XOR, BPF_REG_5, htons(from & PPP ? PPP_IP6 : type)));
+	}
 	filter_emit(code, BPF_ALU64_IMM(BPF_NEG, BPF_REG_5, 0));
 }
 
 /* r5 = the same length, or 40 if the Ethernet type in front of it says that it is one of IPv6; spare is lost. */
-static void load_either_length(struct code *code, int spare, __u32 base)
+static void load_either_length(struct code *code, int spare, __u32 from)
 {
-	load_is_type(code, base, ETH_IP6);
+	load_is_type(code, from, ETH_IP6);
 	filter_emit(code, BPF_ALU64_IMM(BPF_ARSH, BPF_REG_5, 63)); /* no bit of IPv6, all of others */
-	load_header_length(code, spare, base);
+	load_header_length(code, spare, from & BASE);
 	filter_emit(code, BPF_ALU64_IMM(BPF_XOR, spare, IP6_HEADER));
 	filter_emit(code, BPF_ALU64_REG(BPF_AND, BPF_REG_5, spare));
 	filter_emit(code, BPF_ALU64_IMM(BPF_XOR, BPF_REG_5, IP6_HEADER));
@@ -255,7 +278,7 @@ void filter_load_transport(struct code *code, int reg, __u32 from, __u32 offset,
 	if (code->now.transport != (int)from) {
 		filter_renew_data(code);
 		if (from & EITHER)
-			load_either_length(code, reg, base);
+			load_either_length(code, reg, from);
 		else
 			load_header_length(code, BPF_REG_5, base);
 		filter_from_data(code, BPF_REG_5);

@@ -18,8 +18,10 @@
 #define CHAIN_END  10u
 #define ARITH_END  384u
 
+#define DEEP 32 /* tests */
+
 /* Where a frame is in pieces: the registers that a call leaves alone. */
-static const __u8 kept[] = { BPF_REG_9, BPF_REG_6, BPF_REG_2, BPF_REG_3, BPF_REG_7, BPF_REG_8 };
+static const __u8 kept[] = { BPF_REG_9, BPF_REG_6, BPF_REG_2, BPF_REG_3, BPF_REG_7, BPF_REG_8, [DOOM] = BPF_REG_5 };
 
 struct bpf_insn filter_renamed(struct bpf_insn insn)
 {
@@ -47,7 +49,11 @@ static void call(struct code *code, int to)
 	} else {
 		filter_append(code, BPF_LDX_MEM(BPF_DW, BPF_REG_3, BPF_REG_6, offsetof(struct packet, data)));
 	}
+	if (code->dooms)
+		filter_append(code, BPF_STX_MEM(BPF_DW, BPF_REG_10, BPF_REG_5, code->doomed));
 	filter_append(code, BPF_EMIT_CALL(BPF_FUNC_xdp_load_bytes));
+	if (code->dooms)
+		filter_append(code, filter_load(8, BPF_REG_5, BPF_REG_10, code->doomed));
 	code->now.stale = 1;
 	code->now.has_length = 0;
 }
@@ -122,4 +128,18 @@ void filter_fill_scratch(struct code *code)
 	}
 	if (code->copied)
 		fill(code, code->copied);
+}
+
+/* Is much of what tests look at behind what a copy on the stack has room for? */
+int filter_is_deep(const struct code *code)
+{
+	int n = 0;
+
+	for (int i = 0; i < code->nleaves; i++) {
+		const struct test *test = &code->c->tests[code->leaves[i]];
+
+		n += (test->kind == V_FRAME && test->offset >= COPY_SIZE) ||
+		     (test->kind == V_TRANSPORT && (test->base & BASE) >= COPY_SIZE);
+	}
+	return code->c->is_mixed && n >= DEEP;
 }

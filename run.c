@@ -208,20 +208,21 @@ static int load_link(struct run *run, size_t i, struct failure *failure)
 	struct run_link *link = &run->links[i];
 	struct bpf_program program = run->program;
 	struct filter filter;
-	int pieces = PIECES_NONE;
-	int err;
+	int pieces, err;
 
 	config->ifindex = link->info.ifindex;
 	config->link = i;
 	config->link_type = link_type(&link->info);
 	config->frags = link->info.mtu > MTU_OF_A_PAGE ? FRAGS : 0;
-	if (config->frags) /* what may be interrupted on its CPU has no memory there to itself */
-		pieces = config->preemptible ? PIECES_ASKED_FOR : PIECES_COPIED;
+	if (config->preemptible) /* what may be interrupted on its CPU has no memory there to itself */
+		pieces = config->frags ? PIECES_ASKED_FOR : PIECES_NONE;
+	else
+		pieces = config->frags ? PIECES_COPIED : PIECES_IF_DEEP;
 	err = filter_compile(&filter, run->options.filter, run->options.protocol, config->link_type, pieces);
 	if (err)
 		return fail(failure, 0, "%s: filter", link->info.name),
 		       fail_reason(failure, "%s", filter.error);
-	if (filter.no_pieces)
+	if (filter.no_pieces && config->frags)
 		say("%s: the filter is too long to look into frames of several pieces, as jumbo frames may be: "
 		    "of those none matches", link->info.name);
 	config->filtered = filter.insns ? 1 + filter.wants_key : 0;

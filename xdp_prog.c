@@ -58,8 +58,8 @@ static __u64 (*buffer_length)(struct xdp_md *ctx) = (void *)BPF_FUNC_xdp_get_buf
 #include "quick.h" /* and decode.h, count.h: they look at config, and use maps and helpers */
 
 /* The loader puts the filter here. Weak, so that clang believes nothing of it. */
-__attribute__((noinline, weak)) int match(const struct packet *packet);
-__attribute__((noinline, weak)) int match(const struct packet *packet)
+__attribute__((noinline, weak, used)) int match(const struct packet *packet);
+__attribute__((noinline, weak, used)) int match(const struct packet *packet)
 {
 	return packet->length != 0;
 }
@@ -71,8 +71,17 @@ __attribute__((noinline, weak, used)) int match_pieces(const struct packet *pack
 	return packet->length != 0;
 }
 
-/* Not called as a function is: the loader may put what is called in place of the call, and it keeps
- * no register. */
+/* Not called as a function is: the loader may put what is called in place of the call, and it keeps r6 to r8 alone. */
+INLINE int call_match(const struct packet *packet)
+{
+	register const struct packet *argument asm("r1") = packet;
+	register long matches asm("r0");
+
+	asm volatile("call match" : "=r"(matches), "+r"(argument) : : "r2", "r3", "r4", "r5", "r9", "memory");
+	return matches;
+}
+
+/* This keeps no register. */
 INLINE int call_match_pieces(const struct packet *packet)
 {
 	register const struct packet *argument asm("r1") = packet;
@@ -104,7 +113,7 @@ INLINE int filter(struct packet *p, struct xdp_md *ctx, __u64 length)
 	p->length = length;
 	*(struct xdp_md *volatile *)&p->ctx = ctx;
 	if (!CONFIG(frags) || (!(CONFIG(frags) & FRAGS_ALONE) && length == (__u64)(p->data_end - p->data)))
-		return match(p);
+		return call_match(p);
 	if (CONFIG(frags) & FRAGS_SCRATCH) {
 		p->reserved = 0;
 		p->data = map_lookup(&scratch, &p->reserved);

@@ -44,8 +44,8 @@ struct frame {
 static struct frame *frames;
 static size_t nframes;
 static unsigned int link_type;
-static int wanted = PIECES_COPIED;
-static int in_pieces; /* PIECES_: a frame is longer than fits in a page */
+static int preemptible;
+static int in_pieces; /* a frame is longer than fits in a page */
 static struct bpf_maps maps;
 
 static void die(const char *what, const char *why)
@@ -91,7 +91,7 @@ static void read_capture(const char *path)
 		frames = realloc(frames, (nframes + 1) * sizeof(*frames));
 		frames[nframes++] = (struct frame){ file + at, len };
 		if (len > WHOLE_MAX)
-			in_pieces = wanted;
+			in_pieces = 1;
 		at += len;
 	}
 }
@@ -177,9 +177,13 @@ static void try(const char *expression, char mode)
 	struct filter filter;
 	struct failure failure;
 	__u64 start = now_us(), compiled, loaded;
-	int prog;
+	int prog, pieces;
 
-	if (filter_compile(&filter, expression, 0, link_type, in_pieces)) {
+	if (in_pieces)
+		pieces = preemptible ? PIECES_ASKED_FOR : PIECES_COPIED;
+	else
+		pieces = preemptible ? PIECES_NONE : PIECES_IF_DEEP;
+	if (filter_compile(&filter, expression, 0, link_type, pieces)) {
 		printf("refused\t%d: %s\n", filter.column, filter.error);
 		return;
 	}
@@ -214,7 +218,7 @@ int main(int argc, char **argv)
 		if (!strcmp(argv[1], "--load") || !strcmp(argv[1], "--frames"))
 			mode = argv[1][2];
 		else if (!strcmp(argv[1], "--asked"))
-			wanted = PIECES_ASKED_FOR;
+			preemptible = 1;
 		else
 			break;
 	}

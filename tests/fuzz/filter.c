@@ -42,8 +42,8 @@ static void check_insn(const struct bpf_insn *insns, size_t len, int pieces, siz
 	int address = i + 1 < len && insn->code == (BPF_ALU64 | BPF_MOV | BPF_X) &&
 		      insn[1].code == (BPF_ALU64 | BPF_ADD | BPF_K) && insn[1].dst_reg == insn->dst_reg;
 
-	if ((insn->dst_reg > highest && (class != BPF_STX || insn->dst_reg != BPF_REG_10)) ||
-	    (insn->src_reg > highest && ((!is_memory && !address) || insn->src_reg != BPF_REG_10)))
+	if ((insn->dst_reg > highest && insn->dst_reg != BPF_REG_9 && (class != BPF_STX || insn->dst_reg != BPF_REG_10)) ||
+	    (insn->src_reg > highest && insn->src_reg != BPF_REG_9 && ((!is_memory && !address) || insn->src_reg != BPF_REG_10)))
 		broken("a register that is not the filter's", text, i);
 	if ((class == BPF_JMP || class == BPF_JMP32) && !exit &&
 	    (insn->off < 0 || i + 1 + insn->off >= len))

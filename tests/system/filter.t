@@ -72,6 +72,12 @@ within "$(most "$capture" "$work/pairs.txt")" 0 7000 'and through those, in piec
 grep -v protochain "$work/pairs.txt" | awk 'NR % 6 == 0' >"$work/some-pairs.txt"
 compared "$work/most.pcap" "$work/some-pairs.txt" 'pairs of primitives'
 
+# A hundred of them inside each other: the kernel copies frames in one piece, too, where it can.
+tests/nested-tags deep-filters >"$work/deep.txt"
+tests/nested-tags deep >"$work/deep.pcap"
+compared "$work/deep.pcap" "$work/deep.txt" 'a hundred tags, labels or sessions'
+compared "$work/deep.pcap" "$work/deep.txt" 'a hundred of them, not copied' --asked
+
 # Frames that a driver hands over in several pieces: the same, so long that the rest of a page does not
 # hold them; the kernel copies them, or is asked for every byte of theirs.
 "$TESTS/make-capture" 4200 >"$work/large.pcap"
@@ -82,6 +88,9 @@ compared "$work/large.pcap" "$work/long.txt" 'long filters, in pieces'
 awk 'NR % 9 == 0' tests/filter-expressions.txt >"$work/few.txt"
 awk 'NR % 3 == 0' "$work/long.txt" >>"$work/few.txt"
 compared "$work/large.pcap" "$work/few.txt" 'in pieces, each byte asked for' --asked
+tests/nested-tags deep large >"$work/deep.pcap"
+awk 'NR % 3 == 0' "$work/deep.txt" >"$work/some-deep.txt"
+compared "$work/deep.pcap" "$work/some-deep.txt" 'a hundred tags, labels or sessions, in pieces'
 
 # Real programs.
 make_pair
@@ -163,12 +172,13 @@ live() {
 	start_xguard live "$2" --interval 1000 $3 "$1"
 	on_sender "$TESTS/send" tx0 "$work/sent.pcap" >"$work/send"
 	stop_xguard live
-	like "$work/live.err" "^xguard: rx0: $wanted packets, " "live, $2 $3: $1: $wanted"
+	like "$work/live.err" "^xguard: rx0: $wanted packets, " "live, $2 $3: ${4:-$1}: $wanted"
 }
 for filter in 'tcp port 80 or udp port 53' 'vlan and (ip or arp)' 'host 10.0.0.1 or fe80::1' \
 	'ether[0] & 1 = 0 and not ip' 'arp or ether[200] = 1' 'mpls and ip6'; do
 	live "$filter" -u ''
 done
+live "udp port 53 or $(head -n 1 "$work/deep.txt")" -u '' 'a hundred tags'
 
 # Frames in pieces, in the driver and without one.
 ip -n "$sender" link set tx0 mtu 9000

@@ -291,14 +291,32 @@ static void test_links(void)
 /* filter.h's promises about the code. */
 static int keeps_promises(const struct filter *filter)
 {
+	char *reached;
+	size_t n = 0;
+
 	if (filter->pieces)
+		return 0;
+	reached = calloc(filter->len + 1, 1);
+	reached[0] = 1;
+	for (size_t i = 0; i < filter->len; i++) { /* jumps lead forward */
+		const struct bpf_insn *insn = &filter->insns[i];
+		int jumps = BPF_CLASS(insn->code) == BPF_JMP || BPF_CLASS(insn->code) == BPF_JMP32;
+
+		if (jumps && BPF_OP(insn->code) != BPF_EXIT && insn->off >= 0 && i + insn->off < filter->len)
+			reached[i + 1 + insn->off] = 1;
+		if (insn->code != (BPF_JMP | BPF_JA))
+			reached[i + 1] = 1;
+		n += reached[i];
+	}
+	free(reached);
+	if (n != filter->len) /* the verifier wants no code that nothing leads to */
 		return 0;
 	for (size_t i = 0; i < filter->len; i++) {
 		const struct bpf_insn *insn = &filter->insns[i];
 		int class = BPF_CLASS(insn->code), exit = insn->code == (BPF_JMP | BPF_EXIT);
 
-		if ((insn->dst_reg > 5 && (class != BPF_STX || insn->dst_reg != BPF_REG_10)) ||
-		    (insn->src_reg > 5 && (class != BPF_LDX || insn->src_reg != BPF_REG_10)) ||
+		if ((insn->dst_reg > 5 && insn->dst_reg != 9 && (class != BPF_STX || insn->dst_reg != BPF_REG_10)) ||
+		    (insn->src_reg > 5 && insn->src_reg != 9 && (class != BPF_LDX || insn->src_reg != BPF_REG_10)) ||
 		    exit != (i == filter->len - 1))
 			return 0;
 		if ((class == BPF_JMP || class == BPF_JMP32) &&
@@ -372,7 +390,14 @@ static char *repeat(const char *format, const char *joint, int n)
 	return text;
 }
 
-/* Are all words of the stack that a filter loads loaded once more at its end, one behind the other? */
+/* Does it lead nowhere, whatever it asks? */
+static int is_idle_jump(const struct bpf_insn *insn)
+{
+	return BPF_CLASS(insn->code) == BPF_JMP && !insn->off;
+}
+
+/* Are all words of the stack that a filter loads loaded once more at its end, one behind the other? And has the
+ * verifier been made to remember that it was there? */
 static int reads_again(const struct filter *filter)
 {
 	__u64 loaded = 0, again = 0;
@@ -384,7 +409,59 @@ static int reads_again(const struct filter *filter)
 	while (end && BPF_CLASS(filter->insns[end - 1].code) == BPF_LDX)
 		if (filter->insns[--end].src_reg == BPF_REG_10)
 			again |= 1ull << (7 - filter->insns[end].off) / 8;
-	return again == loaded;
+	return again == loaded &&
+	       (!loaded || (is_idle_jump(&filter->insns[end - 1]) && is_idle_jump(&filter->insns[end - 2])));
+}
+
+/* Filters of three kinds of primitives in turns, as they come. */
+static void test_mixed(void)
+{
+	static const char *const kinds[] = {
+		"port %d", "tcp port %d", "host 10.0.0.%d", "src net 2001:db8:%d::/72", "protochain %d", "ip6 protochain %d",
+		"vlan %d", "mpls %d", "udp[4:2] > %d", "ip6[4:4] = %d", "proto %d", "icmp6", "csnp", "tcp", "len & 3 = %d",
+	};
+	static const char *const forms[] = { "(%s and (%s or %s))", "(%s and %s and %s)", "(%s or not %s or %s)" };
+	static const char jumps[] =
+		"((protochain 1 and (udp[4:2] > 1 or ip6[4:4] = 1)))"
+		" or ((udp[4:2] > 2 and (protochain 2 or vlan 2)))"
+		" or ((protochain 9 and (udp[4:2] > 9 or ip6[4:4] = 9)))"
+		" or ((icmp6 and (vlan 10 or protochain 10))) or ((icmp6 and (vlan 11 or protochain 11)))"
+		" or ((vlan 12 and (protochain 12 or ip6[4:4] = 12)))"
+		" or ((icmp6 and (protochain 13 or vlan 13))) or ((icmp6 and (ip6[4:4] = 14 or vlan 14)))"
+		" or ((vlan 15 and (protochain 15 or ip6[4:4] = 15)))"
+		" or ((ip6[4:4] = 16 and (vlan 16 or udp[4:2] > 16)))"
+		" or ((ip6[4:4] = 18 and (icmp6 or vlan 18))) or ((protochain 19 and (icmp6 or ip6[4:4] = 19)))"
+		" or ((protochain 20 and (udp[4:2] > 20 or vlan 20)))"
+		" or ((vlan 21 and (udp[4:2] > 21 or protochain 21)))"
+		" or ((vlan 65 and (protochain 65 or udp[4:2] > 65)))"
+		" or ((icmp6 and (udp[4:2] > 66 or ip6[4:4] = 66)))";
+	struct filter filter;
+	int wrong = 0;
+
+	srand(1);
+	for (int n = 0; n < 50; n++) {
+		const char *chosen[3], *form = forms[rand() % 3];
+		char text[16384], *end = text;
+
+		for (int i = 0; i < 3; i++)
+			chosen[i] = kinds[rand() % (sizeof(kinds) / sizeof(*kinds))];
+		for (int i = 1; i <= 66; i++) {
+			int first = rand() % 3;
+			char parts[3][64];
+
+			for (int j = 0; j < 3; j++)
+				snprintf(parts[j], sizeof(parts[j]), chosen[(first + j) % 3], i);
+			end += sprintf(end, "%s", i == 1 ? "" : form == forms[2] ? " and " : " or ");
+			end += sprintf(end, form, parts[0], parts[1], parts[2]);
+		}
+		if (!filter_compile(&filter, text, 0, LINK_ETHERNET, PIECES_NONE) && filter.insns)
+			wrong += !keeps_promises(&filter);
+		filter_free(&filter);
+	}
+	is_number(wrong, 0, "what is made of long filters keeps its promises");
+	wrong = filter_compile(&filter, jumps, 0, LINK_ETHERNET, PIECES_NONE) || !keeps_promises(&filter);
+	is_number(wrong, 0, "nothing is put in front of a jump that only jumps lead to");
+	filter_free(&filter);
 }
 
 static void test_long(void)
@@ -473,7 +550,7 @@ static int differing(const char *expression)
 	return differ;
 }
 
-/* How often a filter branches. */
+/* How often a filter branches: jumps that lead nowhere are for the verifier alone. */
 static int branches(const char *expression)
 {
 	struct filter filter;
@@ -483,7 +560,7 @@ static int branches(const char *expression)
 		return -1;
 	for (size_t i = 0; i < filter.len; i++)
 		n += (BPF_CLASS(filter.insns[i].code) == BPF_JMP || BPF_CLASS(filter.insns[i].code) == BPF_JMP32) &&
-		     BPF_OP(filter.insns[i].code) != BPF_JA && BPF_OP(filter.insns[i].code) != BPF_EXIT;
+		     filter.insns[i].off && BPF_OP(filter.insns[i].code) != BPF_JA && BPF_OP(filter.insns[i].code) != BPF_EXIT;
 	filter_free(&filter);
 	return n;
 }
@@ -546,6 +623,7 @@ int main(void)
 	test_code();
 	test_needs();
 	test_long();
+	test_mixed();
 	test_joined();
 	return done();
 }
