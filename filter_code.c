@@ -450,6 +450,7 @@ static size_t write(struct code *code, int head)
 	while (next_test(code) >= 0)
 		emit_test(code, code->order[code->at++]);
 	filter_finish_code(code);
+	filter_steer(code);
 	return code->len;
 }
 

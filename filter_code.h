@@ -135,8 +135,10 @@ void filter_fill_scratch(struct code *code);
 int filter_in_scratch(const struct code *code, __u32 end);
 int filter_is_deep(const struct code *code);
 
-/* filter_steer.c: what ways to MATCH and to NO_MATCH lead to; then all jumps lead where they are to. */
+/* filter_steer.c: what ways to MATCH and to NO_MATCH lead to; then all jumps lead where they are to. And have the
+ * verifier remember where ways meet, in a filter that takes long. */
 void filter_finish_code(struct code *code);
+void filter_steer(struct code *code);
 
 void filter_jump_ahead(struct code *code, struct jumps *jumps, struct bpf_insn insn);
 void filter_land(struct code *code, struct jumps *jumps);

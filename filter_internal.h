@@ -151,7 +151,7 @@ struct compiler {
 	int too_long;            /* why the compiler failed */
 	struct address *addresses;
 	int naddresses, addresses_size;
-	void *work[7];           /* memory of the steps behind the parser */
+	void *work[8];           /* memory of the steps behind the parser */
 	__u32 **known;           /* likewise, ntests pointers */
 
 	/* Where things are, at this point of the expression: vlan, mpls and pppoes shift it. */

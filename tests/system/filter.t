@@ -77,6 +77,7 @@ tests/nested-tags deep-filters >"$work/deep.txt"
 tests/nested-tags deep >"$work/deep.pcap"
 compared "$work/deep.pcap" "$work/deep.txt" 'a hundred tags, labels or sessions'
 compared "$work/deep.pcap" "$work/deep.txt" 'a hundred of them, not copied' --asked
+within "$(most "$work/deep.pcap" "$work/deep.txt")" 0 11500 'and the verifier goes through them about once'
 
 # Frames that a driver hands over in several pieces: the same, so long that the rest of a page does not
 # hold them; the kernel copies them, or is asked for every byte of theirs.
