@@ -122,8 +122,9 @@ $(B)/tests/%.sanitized.t: tests/unit/%.c Makefile cross.mk $(COMPILER)
 	$(call say,CC)
 	$(Q)gcc $(XCFLAGS) -g -O1 -fsanitize=address,undefined -fno-sanitize-recover=all -Itests \
 		-MMD -MP -o $@ $< $(WITH)
-$(B)/tests/filter.t $(B)/tests/filter.sanitized.t: WITH := $(filter-out filter_dump.c,$(wildcard filter*.c))
-$(B)/tests/filter.t $(B)/tests/filter.sanitized.t: $(wildcard filter*.c)
+FILTER_UNITS := $(foreach unit,filter filter_long,$(B)/tests/$(unit).t $(B)/tests/$(unit).sanitized.t)
+$(FILTER_UNITS): WITH := $(filter-out filter_dump.c,$(wildcard filter*.c))
+$(FILTER_UNITS): $(wildcard filter*.c)
 
 $(TOOLS): $(B)/tests/%: $(B)/tests/%.o
 	$(call say,LD)
