@@ -76,7 +76,8 @@ compared "$work/most.pcap" "$work/some-pairs.txt" 'pairs of primitives'
 tests/nested-tags deep-filters >"$work/deep.txt"
 tests/nested-tags deep >"$work/deep.pcap"
 compared "$work/deep.pcap" "$work/deep.txt" 'a hundred tags, labels or sessions'
-compared "$work/deep.pcap" "$work/deep.txt" 'a hundred of them, not copied' --asked
+awk 'NR % 4 == 1' "$work/deep.txt" >"$work/some-deep.txt"
+compared "$work/deep.pcap" "$work/some-deep.txt" 'a hundred of them, not copied' --asked
 within "$(most "$work/deep.pcap" "$work/deep.txt")" 0 11500 'and the verifier goes through them about once'
 
 # Frames that a driver hands over in several pieces: the same, so long that the rest of a page does not
@@ -90,7 +91,6 @@ awk 'NR % 9 == 0' tests/filter-expressions.txt >"$work/few.txt"
 awk 'NR % 3 == 0' "$work/long.txt" >>"$work/few.txt"
 compared "$work/large.pcap" "$work/few.txt" 'in pieces, each byte asked for' --asked
 tests/nested-tags deep large >"$work/deep.pcap"
-awk 'NR % 3 == 0' "$work/deep.txt" >"$work/some-deep.txt"
 compared "$work/deep.pcap" "$work/some-deep.txt" 'a hundred tags, labels or sessions, in pieces'
 
 # Real programs.
