@@ -157,8 +157,8 @@ static int explain(const struct bpf_code *code, __u32 flags, int err)
 	return fd;
 }
 
-/* Make constants and code for a configuration, and hand them over. -EINVAL where flags are set is
- * not explained: the kernel may only be too old for the flags. */
+/* Make constants and code for a configuration, and hand them over. -EINVAL where config->frags is set is
+ * not explained: the kernel may only be too old for what it says. */
 static int attempt(struct bpf_code *code, const struct config *config, __u32 flags)
 {
 	int constants, scratch = -1, err;
@@ -175,7 +175,7 @@ static int attempt(struct bpf_code *code, const struct config *config, __u32 fla
 		err = bpf_code_lay_out(code, constants, scratch);
 	if (!err) {
 		err = hand_over(code, flags, NULL, 0);
-		if (err < 0 && !(err == -EINVAL && flags))
+		if (err < 0 && !(err == -EINVAL && config->frags))
 			err = explain(code, flags, err);
 	}
 	close(constants);

@@ -81,7 +81,7 @@ static void choose_fields(struct compiler *c)
 		c->fields = 0;
 }
 
-static void compile(struct compiler *c, unsigned int protocol, unsigned int link_type, int fields)
+static void compile(struct compiler *c, unsigned int protocol, unsigned int link_type, unsigned int fields)
 {
 	int group = -1;
 
@@ -90,6 +90,7 @@ static void compile(struct compiler *c, unsigned int protocol, unsigned int link
 	c->token = c->tokens;
 	if (fields)
 		choose_fields(c);
+	c->fields &= fields;
 	if (c->token->type != T_END)
 		group = filter_parse(c);
 	if (protocol) {
@@ -123,13 +124,13 @@ static void give_up_pieces(struct compiler *c)
 {
 	free(c->filter->pieces);
 	c->filter->pieces = NULL;
-	c->filter->no_pieces = 1;
+	c->filter->no_pieces = c->pieces != PIECES_IF_DEEP;
 	c->err = 0;
 }
 
 /* Returns as filter_compile() does, or -E2BIG: too long, but may be shorter without fields. */
 static int attempt(struct filter *filter, const char *expression, unsigned int protocol,
-		   unsigned int link_type, int pieces, int fields)
+		   unsigned int link_type, int pieces, unsigned int fields)
 {
 	struct compiler *c = calloc(1, sizeof(*c));
 	int err;
@@ -156,9 +157,17 @@ static int attempt(struct filter *filter, const char *expression, unsigned int p
 int filter_compile(struct filter *filter, const char *expression, unsigned int protocol,
 		   unsigned int link_type, int pieces)
 {
-	int err = attempt(filter, expression, protocol, link_type, pieces, 1);
+	static const unsigned int fields[] = { ~0u, ~(1u << F_TRANSPORT | 1u << F_NUMBER), 0 };
+	int err = -E2BIG;
 
-	return err == -E2BIG ? attempt(filter, expression, protocol, link_type, pieces, 0) : err;
+	for (int i = 0; i < 3 && err == -E2BIG; i++) {
+		err = attempt(filter, expression, protocol, link_type, pieces, fields[i]);
+		if (err || !filter->no_pieces || i)
+			continue;
+		filter_free(filter);
+		err = -E2BIG;
+	}
+	return err;
 }
 
 void filter_free(struct filter *filter)

@@ -402,8 +402,6 @@ static void reserve(struct code *code)
 	code->words = code->begun = code->dooms = 0;
 	if (code->pieces)
 		code->loaded = filter_words(code, 1);
-	if (code->scratch && code->c->is_mixed)
-		code->doomed = filter_words(code, 1);
 	filter_reserve_chain(code);
 	filter_reserve_arith(code);
 	filter_reserve_joined(code);
@@ -413,8 +411,19 @@ static void reserve(struct code *code)
 		code->zero = filter_words(code, 1);
 	}
 	filter_reserve_fields(code);
+	code->doomed = 0; /* and those that come now are no need */
+	if (code->scratch && code->c->is_mixed && code->words < FILTER_WORDS)
+		code->doomed = filter_words(code, 1);
 	filter_reserve_walks(code);
-	filter_reserve_upper(code); /* last, since it is no need */
+	filter_reserve_upper(code);
+}
+
+static void begin_doom(struct code *code)
+{
+	filter_emit(code, filter_load(8, DOOM, BPF_REG_10, code->zero));
+	if (code->doomed)
+		filter_emit(code, BPF_STX_MEM(BPF_DW, BPF_REG_10, DOOM, code->doomed));
+	code->dooms = 1;
 }
 
 /* One of the two kinds of code, from head on. Returns its length. */
@@ -439,10 +448,8 @@ static size_t write(struct code *code, int head)
 		filter_make_chains(code);
 		if ((code->unmade || code->c->is_mixed) && code->c->is_long && !code->begun)
 			filter_begin(code);
-		if (code->c->is_mixed && (!code->pieces || code->scratch)) {
-			filter_emit(code, filter_load(8, DOOM, BPF_REG_10, code->zero));
-			code->dooms = 1;
-		}
+		if (code->c->is_mixed && (!code->pieces || code->doomed))
+			begin_doom(code);
 	}
 	code->now = nothing;
 	arrive(code, head);
@@ -483,7 +490,9 @@ void filter_code(struct compiler *c, int head)
 	if (!code.states || !code.start)
 		filter_no_memory(c);
 	c->filter->len = write(&code, head);
-	if (!c->pieces || (c->pieces == PIECES_IF_DEEP && !filter_is_deep(&code)))
+	if (!c->pieces)
+		return;
+	if (c->pieces == PIECES_IF_DEEP && (!filter_is_deep(&code) || c->filter->len <= TWICE_MAX))
 		return;
 	code.pieces = 1;
 	code.scratch = c->pieces != PIECES_ASKED_FOR;

@@ -211,13 +211,14 @@ static void learn_valid(struct flow *flow, __u32 *facts, int field)
 	}
 }
 
-/* A field is something, so it is there; and so are, of an IPv4 packet, those in front of it, which IPv6's does not
- * have. */
+/*
+ * A field is something, so it is there; and so is the protocol, which stands in front of an IPv4 address or a port; in
+ * IPv6 there is no such address. (A port may stand in front of addresses, where a header is said to be shorter than
+ * any is.)
+ */
 static void learn_field(struct flow *flow, __u32 *facts, int field)
 {
 	learn_valid(flow, facts, field);
-	if (field == F_SOURCE_PORT || field == F_DESTINATION_PORT)
-		learn_valid(flow, facts, F_DESTINATION);
 	if (field <= F_DESTINATION_PORT)
 		learn_valid(flow, facts, F_NUMBER);
 }

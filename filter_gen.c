@@ -15,7 +15,7 @@
 
 #define TESTS_MAX 16384
 
-enum { ETH_IP = 0x800, ETH_ARP = 0x806, ETH_RARP = 0x8035, ETH_IP6 = 0x86dd, ETH_ATALK = 0x809b,
+enum { ETH_IP = 0x800, ETH_IP6 = 0x86dd, ETH_ATALK = 0x809b,
        ETH_AARP = 0x80f3, ETH_IPX = 0x8137, ETH_LENGTH_MAX = 1500 };
 enum { SAP_IP = 0x06, SAP_STP = 0x42, SAP_IPX = 0xe0, SAP_NETBEUI = 0xf0, SAP_ISO = 0xfe };
 

@@ -5,7 +5,7 @@
  *	text -> filter_lex.c: tokens -> filter_parse.c: grammar, qualifiers
  *	     -> filter_gen.c: tests of the frame, linked by their outcomes
  *	     -> filter_flow.c: known outcomes skipped; filter_join.c: in a long filter, tests joined
- *	     -> filter_code.c: instructions -> filter_steer.c: where all ways end
+ *	     -> filter_code.c: instructions -> filter_steer.c: where all ways end, what the verifier remembers
  *
  * A test loads one value of the frame and compares it. It has two ways out; what it loads from
  * beyond the frame's end makes the whole filter fail, as in classic BPF. So the tests and the

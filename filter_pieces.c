@@ -4,7 +4,7 @@
  * of it as the filter may look at, to scratch memory of the CPU's own, and the filter loads from there: without a
  * check, since there always is something, so each load asks for the frame's length. What stands beyond the scratch
  * memory, or may do so, is asked for by a call each; so is all else where there is no such memory, since programs
- * may interrupt each other there.
+ * may interrupt each other there. Filters that look far into frames are like that for frames in one piece, too.
  */
 #include <stddef.h>
 
@@ -130,7 +130,7 @@ void filter_fill_scratch(struct code *code)
 		fill(code, code->copied);
 }
 
-/* Is much of what tests look at behind what a copy on the stack has room for? */
+/* Is much of what tests look at behind what a copy on the stack has room for, but not behind what this one has? */
 int filter_is_deep(const struct code *code)
 {
 	int n = 0;
@@ -138,8 +138,9 @@ int filter_is_deep(const struct code *code)
 	for (int i = 0; i < code->nleaves; i++) {
 		const struct test *test = &code->c->tests[code->leaves[i]];
 
-		n += (test->kind == V_FRAME && test->offset >= COPY_SIZE) ||
-		     (test->kind == V_TRANSPORT && (test->base & BASE) >= COPY_SIZE);
+		n += ((test->kind == V_FRAME && test->offset >= COPY_SIZE) ||
+		      (test->kind == V_TRANSPORT && (test->base & BASE) >= COPY_SIZE)) &&
+		     reach_of(code->c, test) <= SCRATCH_SIZE;
 	}
 	return code->c->is_mixed && n >= DEEP;
 }

@@ -5,7 +5,7 @@
  * It goes through a program depth first, straight on first, and leaves a way where it has gone on from what it
  * knows before. It may remember what it knows at conditional jumps and at what jumps lead to, but does so only if it
  * has gone through eight instructions and two jumps since the last time (is_state_visited() in Linux's
- * kernel/bpf/verifier.c, since 5.2). Where it does not, what follows is gone through once more for each way that leads
+ * kernel/bpf/verifier.c). Where it does not, what follows is gone through once more for each way that leads
  * there, as far as to where it does.
  *
  * So it is gone along with, through a filter that takes long: all that the verifier knows where ways meet is the
@@ -237,6 +237,8 @@ static void spread(struct code *code, struct steer *steer)
 		more += steer->places[i].insns + steer->places[i].jumps;
 		steer->places[i].at = i + more;
 	}
+	if (len + more > FILTER_MAX_INSNS)
+		return;
 	for (size_t i = 0; i < more; i++)
 		filter_append(code, BPF_EXIT_INSN());
 	for (size_t i = len; i--;) {

@@ -222,7 +222,7 @@ static int load_link(struct run *run, size_t i, struct failure *failure)
 	if (err)
 		return fail(failure, 0, "%s: filter", link->info.name),
 		       fail_reason(failure, "%s", filter.error);
-	if (filter.no_pieces && config->frags)
+	if (filter.no_pieces)
 		say("%s: the filter is too long to look into frames of several pieces, as jumbo frames may be: "
 		    "of those none matches", link->info.name);
 	config->filtered = filter.insns ? 1 + filter.wants_key : 0;

@@ -10,7 +10,8 @@
  *	--load       only load each filter; print instructions and milliseconds, and how many instructions
  *	             the verifier went through (since Linux 5.16; else 0)
  *	--frames     print the numbers of the frames that match, as tcpdump --number counts them
- *	--asked      run frames in pieces as where a program may be interrupted by another: without scratch memory
+ *	--asked      as where a program may be interrupted by another: without scratch memory, to which frames in pieces
+ *	             are copied, and those in one piece for filters that look far into them
  *
  * prints a line for each filter: the number of frames that match, or "refused", a tab and the
  * message, or "rejected" and the verifier's. If a frame is longer than a page holds, then all are run as

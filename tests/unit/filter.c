@@ -120,6 +120,7 @@ static void test_short_frames(void)
 	matches("dst port 443 or ip", TCP, 37, 0, "a byte too few");
 	matches("not portrange 1-2", LATER, 0, 1, "a later fragment");
 	matches("not portrange 0-65535", LATER, 0, 1, "a later fragment");
+	matches("src port 16384 and not dst host 10.0.0.3", SHORT_IHL, 30, 0, "a port in front of an address");
 	matches("udp[0:2] = 53", LATER, 0, 0, "a later fragment");
 	matches("proto 44", FRAG6, 0, 1, "a fragment header is one, too");
 	matches("ip6 proto 44", FRAG6, 54, 1, "the first fragment header alone");
