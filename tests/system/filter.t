@@ -8,11 +8,29 @@ need tcpdump ping socat
 capture=$work/made.pcap
 "$TESTS/make-capture" >"$capture" || exit 1
 
-# compared FILE EXPRESSIONS NAME [OPTION]: one test for all of them; what differs is shown.
+# compared FILE EXPRESSIONS NAME [OPTION]: one test for all of them, which goes on by itself until told() says how
+# it ended, in the order of their beginning; what differs is shown. Two at a time.
+comparing=0 untold=1
 compared() {
-	tests/compare-with-tcpdump ${4-} "$1" "$2" >"$work/compared" 2>&1
-	report "$?" "$3: $(tail -n 2 "$work/compared" | sed -n 's/^# //p')" ||
-		grep -A 2 '^not ok\|^Bail out' "$work/compared" | diag
+	[ "$comparing" -le "$untold" ] || told 1
+	comparing=$((comparing + 1))
+	echo "$3" >"$work/name.$comparing"
+	{
+		tests/compare-with-tcpdump ${4-} "$1" "$2" >"$work/compared.$comparing" 2>&1
+		echo "$?" >"$work/status.$comparing"
+	} &
+	eval "comparison_$comparing=$!"
+}
+# told [N]: of the N that began first, or of all.
+told() {
+	more=${1:-1000}
+	while [ "$untold" -le "$comparing" ] && [ "$more" -gt 0 ]; do
+		eval "wait \$comparison_$untold"
+		report "$(cat "$work/status.$untold")" "$(cat "$work/name.$untold"): $(
+			tail -n 2 "$work/compared.$untold" | sed -n 's/^# //p')" ||
+			grep -A 2 '^not ok\|^Bail out' "$work/compared.$untold" | diag
+		untold=$((untold + 1)) more=$((more - 1))
+	done
 }
 
 frames=$(tcpdump --count -r - <"$capture" 2>/dev/null | sed 's/ .*//')
@@ -23,9 +41,10 @@ compared "$work/most.pcap" tests/filter-expressions.txt 'made frames'
 
 # chains CAPTURE EXPRESSIONS NAME: filter-chains.txt says why.
 chains() {
+	chains=$((${chains:-0} + 1))
 	tcpdump -r - -w - 'not protochain 51' <"$1" 2>/dev/null |
-		tcpdump -r - -w "$work/chains.pcap" 'not (vlan and protochain 51)' 2>/dev/null
-	compared "$work/chains.pcap" "$2" "$3"
+		tcpdump -r - -w "$work/chains$chains.pcap" 'not (vlan and protochain 51)' 2>/dev/null
+	compared "$work/chains$chains.pcap" "$2" "$3"
 }
 chains "$work/most.pcap" tests/filter-chains.txt 'chains of headers'
 
@@ -36,11 +55,12 @@ tests/cut-frames <"$work/most.pcap" >"$work/cut.pcap"
 compared "$work/cut.pcap" "$work/long.txt" 'long filters, frames cut to every length'
 tests/nested-tags filters >"$work/tags.txt"
 for size in small large; do
-	tests/nested-tags frames $size >"$work/tags.pcap"
-	compared "$work/tags.pcap" "$work/tags.txt" "tags inside tags, $size frames"
+	tests/nested-tags frames $size >"$work/tags-$size.pcap"
+	compared "$work/tags-$size.pcap" "$work/tags.txt" "tags inside tags, $size frames"
 done
 tests/long-filters 20 chains >"$work/long-chains.txt"
 chains "$work/most.pcap" "$work/long-chains.txt" 'chains of headers in long filters'
+told
 
 # most CAPTURE EXPRESSIONS: the most instructions that the verifier goes through for one of them, the program included;
 # 0 where the kernel does not say (before Linux 5.16), nothing where it takes one of them for wrong.
@@ -78,6 +98,7 @@ tests/nested-tags deep >"$work/deep.pcap"
 compared "$work/deep.pcap" "$work/deep.txt" 'a hundred tags, labels or sessions'
 awk 'NR % 4 == 1' "$work/deep.txt" >"$work/some-deep.txt"
 compared "$work/deep.pcap" "$work/some-deep.txt" 'a hundred of them, not copied' --asked
+told
 within "$(most "$work/deep.pcap" "$work/deep.txt")" 0 11500 'and the verifier goes through them about once'
 
 # Frames that a driver hands over in several pieces: the same, so long that the rest of a page does not
@@ -90,8 +111,9 @@ compared "$work/large.pcap" "$work/long.txt" 'long filters, in pieces'
 awk 'NR % 9 == 0' tests/filter-expressions.txt >"$work/few.txt"
 awk 'NR % 3 == 0' "$work/long.txt" >>"$work/few.txt"
 compared "$work/large.pcap" "$work/few.txt" 'in pieces, each byte asked for' --asked
-tests/nested-tags deep large >"$work/deep.pcap"
-compared "$work/deep.pcap" "$work/some-deep.txt" 'a hundred tags, labels or sessions, in pieces'
+tests/nested-tags deep large >"$work/deep-large.pcap"
+compared "$work/deep-large.pcap" "$work/some-deep.txt" 'a hundred tags, labels or sessions, in pieces'
+told
 
 # Real programs.
 make_pair
@@ -163,6 +185,7 @@ tcpdump -r - -w "$work/fit.pcap" less 65000 <"$work/real.pcap" 2>/dev/null
 within "$(tcpdump --count -r - <"$work/fit.pcap" 2>/dev/null | sed 's/ .*//')" 40 100000 \
 	'real programs have talked'
 compared "$work/fit.pcap" "$work/real.txt" 'real programs'
+told
 
 # Live: the program itself attached, the made frames sent.
 ip -n "$sender" link set tx0 mtu 1600
