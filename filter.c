@@ -124,7 +124,7 @@ static void give_up_pieces(struct compiler *c)
 {
 	free(c->filter->pieces);
 	c->filter->pieces = NULL;
-	c->filter->no_pieces = c->pieces != PIECES_IF_DEEP;
+	c->filter->no_pieces = c->pieces != PIECES_IF_CHEAPER;
 	c->err = 0;
 }
 

@@ -13,9 +13,9 @@ struct bpf_insn;
 struct output;
 
 /* What is wanted for frames in several pieces: no code; code that asks the kernel for their bytes, or that has it
- * copy their beginning to scratch memory first (packet.h); or the last, where there are no such frames, only for a
- * filter that looks far into frames: it takes less to load. */
-enum { PIECES_NONE, PIECES_ASKED_FOR, PIECES_COPIED, PIECES_IF_DEEP };
+ * copy their beginning to scratch memory first (packet.h); or the last, where there are no such frames, only if a
+ * filter takes less to load so. */
+enum { PIECES_NONE, PIECES_ASKED_FOR, PIECES_COPIED, PIECES_IF_CHEAPER };
 
 #define FILTER_MAX_INSNS 32768
 #define FILTER_STACK     256 /* bytes */

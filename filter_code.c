@@ -31,6 +31,9 @@
 /* A filter of more instructions is loaded once only where there may be frames in pieces. */
 #define TWICE_MAX 512
 
+/* What costs so much is loaded otherwise if that costs less. */
+#define DEAR 8000
+
 /* Takes from 8 bytes that were loaded the last two. */
 #define MAC_SHIFT (FIRST_IS_LOW ? BPF_LSH : BPF_RSH)
 
@@ -476,6 +479,7 @@ static void add_leaves(struct code *code, int number)
 void filter_code(struct compiler *c, int head)
 {
 	struct code code = { .c = c, .insns = &c->filter->insns };
+	int whole;
 
 	code.norder = filter_order(c, &head, &code.order);
 	if (head == MATCH)
@@ -490,14 +494,18 @@ void filter_code(struct compiler *c, int head)
 	if (!code.states || !code.start)
 		filter_no_memory(c);
 	c->filter->len = write(&code, head);
-	if (!c->pieces)
-		return;
-	if (c->pieces == PIECES_IF_DEEP && (!filter_is_deep(&code) || c->filter->len <= TWICE_MAX))
+	whole = code.cost;
+	if (!c->pieces || (c->pieces == PIECES_IF_CHEAPER && whole < DEAR))
 		return;
 	code.pieces = 1;
 	code.scratch = c->pieces != PIECES_ASKED_FOR;
 	code.insns = &c->filter->pieces;
 	c->filter->pieces_len = write(&code, head);
+	if (c->pieces == PIECES_IF_CHEAPER && (!code.copied || whole - code.cost < whole / 8)) {
+		free(c->filter->pieces);
+		c->filter->pieces = NULL;
+		return;
+	}
 	c->filter->pieces_copied = code.copied != 0;
 	c->filter->pieces_alone = c->filter->len > TWICE_MAX && (c->is_mixed || code.copied);
 }

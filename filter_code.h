@@ -64,6 +64,7 @@ struct code {
 	int upper_differs[2];   /* the bits in which the source's is another, the destination's; 0: none */
 	int ones, zero;         /* a word with all bits set, and one with none: see filter_begin() */
 	int begun;              /* they have been stored */
+	int cost;               /* of loading, in instructions, if the filter is_mixed: see filter_steer.c */
 	int chain;              /* 0: none; see filter_chain.c */
 	struct walk walks[WALKS_MAX];
 	int nwalks;
@@ -123,8 +124,7 @@ void filter_load_indexed(struct code *code, int reg, __u32 most, __u32 offset, i
 /*
  * filter_pieces.c, of a frame in pieces: an instruction of other registers; have the kernel copy size bytes at offset,
  * plus what index (-1: nothing) holds; the instruction with which to jump where they are not there; and some of
- * them into reg. Have the frame's beginning in scratch memory; has that what stands ahead of end? Is it of use for
- * frames in one piece, too?
+ * them into reg. Have the frame's beginning in scratch memory; has that what stands ahead of end?
  */
 struct bpf_insn filter_renamed(struct bpf_insn insn);
 void filter_ask(struct code *code, int index, __u32 offset, int size);
@@ -133,7 +133,6 @@ void filter_take(struct code *code, int reg, __u32 byte, int size);
 void filter_load_piece(struct code *code, int reg, int index, __u32 offset, int size);
 void filter_fill_scratch(struct code *code);
 int filter_in_scratch(const struct code *code, __u32 end);
-int filter_is_deep(const struct code *code);
 
 /* filter_steer.c: what ways to MATCH and to NO_MATCH lead to; then all jumps lead where they are to. And have the
  * verifier remember where ways meet, in a filter that takes long. */

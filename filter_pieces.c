@@ -4,7 +4,7 @@
  * of it as the filter may look at, to scratch memory of the CPU's own, and the filter loads from there: without a
  * check, since there always is something, so each load asks for the frame's length. What stands beyond the scratch
  * memory, or may do so, is asked for by a call each; so is all else where there is no such memory, since programs
- * may interrupt each other there. Filters that look far into frames are like that for frames in one piece, too.
+ * may interrupt each other there. Filters that take less to load so are like that for frames in one piece, too.
  */
 #include <stddef.h>
 
@@ -17,8 +17,6 @@
 #define FIELDS_END 64u
 #define CHAIN_END  10u
 #define ARITH_END  384u
-
-#define DEEP 32 /* tests */
 
 /* Where a frame is in pieces: the registers that a call leaves alone. */
 static const __u8 kept[] = { BPF_REG_9, BPF_REG_6, BPF_REG_2, BPF_REG_3, BPF_REG_7, BPF_REG_8, [DOOM] = BPF_REG_5 };
@@ -128,19 +126,4 @@ void filter_fill_scratch(struct code *code)
 	}
 	if (code->copied)
 		fill(code, code->copied);
-}
-
-/* Is much of what tests look at behind what a copy on the stack has room for, but not behind what this one has? */
-int filter_is_deep(const struct code *code)
-{
-	int n = 0;
-
-	for (int i = 0; i < code->nleaves; i++) {
-		const struct test *test = &code->c->tests[code->leaves[i]];
-
-		n += ((test->kind == V_FRAME && test->offset >= COPY_SIZE) ||
-		      (test->kind == V_TRANSPORT && (test->base & BASE) >= COPY_SIZE)) &&
-		     reach_of(code->c, test) <= SCRATCH_SIZE;
-	}
-	return code->c->is_mixed && n >= DEEP;
 }

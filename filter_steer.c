@@ -259,6 +259,7 @@ void filter_steer(struct code *code)
 {
 	struct steer steer = { .insns = *code->insns };
 
+	code->cost = 0;
 	if (!code->c->is_mixed)
 		return;
 	steer.places = code->c->work[7] = calloc(code->len, sizeof(*steer.places) + sizeof(*steer.later));
@@ -267,11 +268,14 @@ void filter_steer(struct code *code)
 	steer.later = (__u32 *)(steer.places + code->len);
 	look(&steer, code);
 	go_along(&steer, code);
+	code->cost = steer.cost;
 	if (steer.cost > FEW) {
 		for (size_t i = 0; i < code->len; i++)
 			steer.places[i].does = steer.places[i].seen = 0;
 		steer.puts = 1;
+		steer.cost = 0;
 		go_along(&steer, code);
+		code->cost = steer.cost;
 		spread(code, &steer);
 	}
 	free(steer.places);

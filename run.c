@@ -217,7 +217,7 @@ static int load_link(struct run *run, size_t i, struct failure *failure)
 	if (config->preemptible) /* what may be interrupted on its CPU has no memory there to itself */
 		pieces = config->frags ? PIECES_ASKED_FOR : PIECES_NONE;
 	else
-		pieces = config->frags ? PIECES_COPIED : PIECES_IF_DEEP;
+		pieces = config->frags ? PIECES_COPIED : PIECES_IF_CHEAPER;
 	err = filter_compile(&filter, run->options.filter, run->options.protocol, config->link_type, pieces);
 	if (err)
 		return fail(failure, 0, "%s: filter", link->info.name),

@@ -11,7 +11,7 @@
  *	             the verifier went through (since Linux 5.16; else 0)
  *	--frames     print the numbers of the frames that match, as tcpdump --number counts them
  *	--asked      as where a program may be interrupted by another: without scratch memory, to which frames in pieces
- *	             are copied, and those in one piece for filters that look far into them
+ *	             are copied, and those in one piece where a filter takes less to load so
  *
  * prints a line for each filter: the number of frames that match, or "refused", a tab and the
  * message, or "rejected" and the verifier's. If a frame is longer than a page holds, then all are run as
@@ -183,7 +183,7 @@ static void try(const char *expression, char mode)
 	if (in_pieces)
 		pieces = preemptible ? PIECES_ASKED_FOR : PIECES_COPIED;
 	else
-		pieces = preemptible ? PIECES_NONE : PIECES_IF_DEEP;
+		pieces = preemptible ? PIECES_NONE : PIECES_IF_CHEAPER;
 	if (filter_compile(&filter, expression, 0, link_type, pieces)) {
 		printf("refused\t%d: %s\n", filter.column, filter.error);
 		return;
