@@ -65,6 +65,8 @@ static void read_again(struct code *code)
 		filter_emit(code, filter_load(8, BPF_REG_4, BPF_REG_10, -8 * word));
 	if (code->c->is_mixed || code->scratch)
 		filter_emit(code, BPF_LDX_MEM(BPF_DW, BPF_REG_4, BPF_REG_1, offsetof(struct packet, data)));
+	if (!code->pieces)
+		filter_emit(code, BPF_LDX_MEM(BPF_DW, BPF_REG_4, BPF_REG_1, offsetof(struct packet, data_end)));
 	filter_emit(code, BPF_LDX_MEM(BPF_W, BPF_REG_4, BPF_REG_1, offsetof(struct packet, length)));
 }
 
