@@ -157,15 +157,16 @@ static int attempt(struct filter *filter, const char *expression, unsigned int p
 int filter_compile(struct filter *filter, const char *expression, unsigned int protocol,
 		   unsigned int link_type, int pieces)
 {
+	/* Which values may be fields: all, all but those that the others can do without, none. */
 	static const unsigned int fields[] = { ~0u, ~(1u << F_TRANSPORT | 1u << F_NUMBER), 0 };
 	int err = -E2BIG;
 
 	for (int i = 0; i < 3 && err == -E2BIG; i++) {
 		err = attempt(filter, expression, protocol, link_type, pieces, fields[i]);
-		if (err || !filter->no_pieces || i)
-			continue;
-		filter_free(filter);
-		err = -E2BIG;
+		if (!err && filter->no_pieces && !i) {
+			filter_free(filter);
+			err = -E2BIG;
+		}
 	}
 	return err;
 }

@@ -504,8 +504,10 @@ void filter_code(struct compiler *c, int head)
 	if (c->pieces == PIECES_IF_CHEAPER && (!code.copied || whole - code.cost < whole / 8)) {
 		free(c->filter->pieces);
 		c->filter->pieces = NULL;
+		c->filter->pieces_len = 0;
 		return;
 	}
 	c->filter->pieces_copied = code.copied != 0;
-	c->filter->pieces_alone = c->filter->len > TWICE_MAX && (c->is_mixed || code.copied);
+	c->filter->pieces_alone = c->pieces == PIECES_IF_CHEAPER ||
+				  (c->filter->len > TWICE_MAX && (c->is_mixed || code.copied));
 }

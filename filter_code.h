@@ -56,8 +56,8 @@ struct code {
 	int unmade;             /* the first ones, which tests store to */
 	int loaded;             /* what the kernel is asked for of a frame in pieces */
 	int dooms;              /* DOOM is in use, and */
-	int asks;               /* for a field, which may be missing */
 	int doomed;             /* waits there while the kernel is called */
+	int asks;               /* the field that is loaded next may be missing: DOOM is told */
 	int copy;
 	int field[FIELDS];      /* 0: none */
 	__u64 upper;            /* the first half of many IPv6 addresses, as in the frame */

@@ -24,9 +24,9 @@ struct header {
 
 /*
  * e8 and e9, call and jmp: from a distance to a place, which repeats, its high byte first, and counted from
- * mark on. Only where it is one of the calls bytes in which the calls are; and back again.
+ * mark on; or (back) from that to a distance. Only where it is one of the calls bytes in which the calls are.
  */
-static void make_calls_absolute(uint8_t *image, uint32_t calls, uint32_t mark)
+static void convert_calls(uint8_t *image, uint32_t calls, uint32_t mark, int back)
 {
 	uint32_t number;
 
@@ -34,27 +34,10 @@ static void make_calls_absolute(uint8_t *image, uint32_t calls, uint32_t mark)
 		if ((image[at - 1] & 0xfe) != 0xe8)
 			continue;
 		memcpy(&number, image + at, 4);
-		number = le32toh(number) + at;
+		number = back ? be32toh(number) - mark : le32toh(number) + at;
 		if (number >= calls)
 			continue;
-		number = htobe32(number + mark);
-		memcpy(image + at, &number, 4);
-		at += 4;
-	}
-}
-
-static void make_calls_relative(uint8_t *image, uint32_t calls, uint32_t mark)
-{
-	uint32_t number;
-
-	for (uint32_t at = 1; at <= calls; at++) {
-		if ((image[at - 1] & 0xfe) != 0xe8)
-			continue;
-		memcpy(&number, image + at, 4);
-		number = be32toh(number) - mark;
-		if (number >= calls)
-			continue;
-		number = htole32(number - at);
+		number = back ? htole32(number - at) : htobe32(number + mark);
 		memcpy(image + at, &number, 4);
 		at += 4;
 	}
@@ -70,9 +53,9 @@ static uint32_t mark_calls(uint8_t *image, uint32_t size, uint32_t calls)
 	do {
 		mark += IMAGE_MAX;
 		memcpy(absolute, image, size);
-		make_calls_absolute(absolute, calls, mark);
+		convert_calls(absolute, calls, mark, 0);
 		memcpy(relative, absolute, size);
-		make_calls_relative(relative, calls, mark);
+		convert_calls(relative, calls, mark, 1);
 		same = !memcmp(relative, image, size);
 	} while (!same && mark);
 	memcpy(image, absolute, size);

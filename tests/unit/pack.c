@@ -181,7 +181,7 @@ static void test_calls(void)
 	ok(mark, "calls have a mark");
 	memcpy(&place, image + 101, 4);
 	is_number(be32toh(place), mark + 1000, "a call by the place it goes to");
-	make_calls_relative(image, calls, mark);
+	convert_calls(image, calls, mark, 1);
 	ok(!memcmp(image, was, sizeof(image)), "calls: the same again");
 }
 
