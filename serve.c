@@ -17,6 +17,7 @@
 #define THROWN_AWAY_MAX 65536   /* bytes that come after the request's head */
 #define REST      9             /* after work, no new client for so many times what it took, */
 #define REST_MAX  SECOND        /* but no longer than this */
+#define WORK_MAX  (SECOND / 4)  /* of CPU: who comes later waits until it has rested */
 
 static __u64 read_clock(clockid_t clock)
 {
@@ -29,6 +30,11 @@ static __u64 read_clock(clockid_t clock)
 static __u64 now_ns(void)
 {
 	return read_clock(CLOCK_MONOTONIC);
+}
+
+static __u64 cpu_ns(void)
+{
+	return read_clock(CLOCK_PROCESS_CPUTIME_ID);
 }
 
 static const char *hint(int err)
@@ -235,13 +241,14 @@ static struct serve_client *make_place(struct serve *serve)
 	return best;
 }
 
+/* start: of the process's CPU time, when work on clients began. */
 static void let_in(struct serve *serve, int (*page)(void *context, struct output *out),
-		   void *context)
+		   void *context, __u64 start)
 {
 	struct serve_client *client;
 	int fd;
 
-	for (int i = 0; i < SERVE_CLIENTS && serve->rest <= now_ns(); i++) {
+	for (int i = 0; i < SERVE_CLIENTS && serve->rest <= now_ns() && cpu_ns() - start < WORK_MAX; i++) {
 		fd = accept4(serve->socket, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
 		if (fd < 0) {
 			if (errno != EAGAIN && errno != EINTR && errno != ECONNABORTED)
@@ -262,13 +269,13 @@ void serve_clients(struct serve *serve, int (*page)(void *context, struct output
 
 	if (serve->socket <= 0)
 		return;
-	start = read_clock(CLOCK_PROCESS_CPUTIME_ID);
+	start = cpu_ns();
 	for (size_t i = 0; i < SERVE_CLIENTS; i++)
 		if (serve->client[i].fd)
 			go_on(&serve->client[i], page, context);
-	let_in(serve, page, context);
-	/* What a client costs was measured: whatever clients do, this is a tenth of a CPU. */
-	rest = (read_clock(CLOCK_PROCESS_CPUTIME_ID) - start) * REST;
+	let_in(serve, page, context, start);
+	/* What they cost was measured: a tenth of a CPU, or where an answer takes long a quarter. */
+	rest = (cpu_ns() - start) * REST;
 	now = now_ns();
 	rest += serve->rest > now ? serve->rest : now;
 	serve->rest = rest < now + REST_MAX ? rest : now + REST_MAX;
