@@ -35,11 +35,39 @@ static void set_link(struct compiler *c, unsigned int link_type)
 #define VLANS_MAX 4
 #define FEW       8
 
-/* Is it "and", or a word for several tests of which all must hold? */
-static int has_and(const struct token *token)
+#define HASHES (1u << 15)
+
+/* Does it make ways many? "and" does, or "not", and words for several tests of which all must hold. */
+static int is_branchy(const struct token *token)
 {
-	return token->type == T_AND || token->type == T_VLAN ||
-	       (token->type == T_PROTOCOL && token->value >= P_ESIS && token->value <= P_PSNP);
+	switch (token->type) {
+	case T_AND:
+	case T_VLAN:
+	case T_MPLS:
+	case T_PPPOES:
+	case T_PORTRANGE:
+	case T_NOT:
+		return 1;
+	case T_PROTOCOL:
+		return token->value >= P_ESIS && token->value <= P_PSNP;
+	default:
+		return token->type == T_SYMBOL && token->value == '[';
+	}
+}
+
+/* Has the same value been there before, or one that is taken for the same? */
+static int is_again(const char *text, const struct token *token, __u32 *seen)
+{
+	__u32 hash = token->type, bit;
+
+	for (__u32 i = 0; i < token->len; i++)
+		hash = (hash ^ text[token->start + i]) * 16777619u;
+	hash = hash >> 12 & (HASHES - 1);
+	bit = 1u << hash % 32;
+	if (seen[hash / 32] & bit)
+		return 1;
+	seen[hash / 32] |= bit;
+	return 0;
 }
 
 /* Is it the last word of a primitive? */
@@ -53,10 +81,11 @@ static int is_last(const struct token *token)
 
 static void choose_fields(struct compiler *c)
 {
-	int values[VLANS_MAX + 1] = { 0 }, vlans = 0, best = 0, all = 0, ands = 0;
+	int values[VLANS_MAX + 1] = { 0 }, vlans = 0, best = 0, all = 0, branchy = 0;
+	__u32 seen[HASHES / 32] = { 0 };
 
 	for (const struct token *token = c->tokens; token->type != T_END; token++) {
-		ands += has_and(token);
+		branchy += is_branchy(token);
 		vlans += token->type == T_VLAN;
 		all += token->type == T_PROTOCHAIN ? CHAIN - 1 : 0;
 		if (token->type != T_IPV4 && token->type != T_IPV6 && token->type != T_MAC &&
@@ -65,13 +94,14 @@ static void choose_fields(struct compiler *c)
 			continue;
 		}
 		all++;
+		branchy += is_again(c->text, token, seen);
 		if (vlans <= VLANS_MAX && ++values[vlans] > values[best])
 			best = vlans;
 	}
 	if (all < LONG)
 		return;
 	c->is_long = 1;
-	c->is_mixed = ands >= MIXED;
+	c->is_mixed = branchy >= MIXED;
 	c->fields = 1 << F_CHAIN | 1 << F_SOURCE6 | 1 << F_DESTINATION6;
 	if (c->is_mixed)
 		c->fields = ~0u;
