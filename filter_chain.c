@@ -146,7 +146,10 @@ static void begin(struct code *code, __u32 base, int six)
 {
 	filter_load_frame(code, BPF_REG_0, base + (six ? 6 : 9), 1);
 	filter_renew_data(code);
-	if (six) {
+	if (six && code->begun) { /* plus a zero, or what is learnt here would be known of r2, too */
+		filter_emit(code, filter_load(1, BPF_REG_5, BPF_REG_10, code->zero));
+		filter_emit(code, BPF_ALU64_IMM(BPF_ADD, BPF_REG_5, 40));
+	} else if (six) {
 		filter_emit(code, BPF_MOV64_IMM(BPF_REG_5, 40));
 	} else {
 		filter_load_frame(code, BPF_REG_5, base, 1);
@@ -176,7 +179,8 @@ static void walk_along(struct code *code, int chain, __u32 base, int six)
 	filter_emit(code, BPF_STX_MEM(BPF_W, BPF_REG_10, BPF_REG_4, chain));
 	filter_emit(code, BPF_STX_MEM(BPF_W, BPF_REG_10, BPF_REG_4, chain + 4));
 	for (int i = 0; i < HEADERS_MAX; i++) {
-		store_byte(code, BPF_REG_0, chain + i);
+		if (i)
+			store_byte(code, BPF_REG_0, chain + i);
 		if (i == HEADERS_MAX - 1)
 			break;
 		if (six)

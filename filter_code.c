@@ -402,7 +402,7 @@ static void emit_beginning(struct code *code)
 /* Words of the stack, for what is needed; walks at the beginning, and then the copy, take what is left. */
 static void reserve(struct code *code)
 {
-	code->words = code->begun = code->dooms = 0;
+	code->words = code->begun = code->dooms = code->loaded = 0;
 	if (code->pieces)
 		code->loaded = filter_words(code, 1);
 	filter_reserve_chain(code);

@@ -30,6 +30,9 @@ void filter_renew(struct code *code)
  */
 void filter_begin(struct code *code)
 {
+	/* Words whose bytes are stored apart, by tests or by the kernel: to the verifier they are such from now on. */
+	const int apart[] = { code->loaded, code->chain, code->chain ? code->chain + 8 : 0 };
+
 	if (code->begun) {
 		filter_emit(code, filter_load(8, BPF_REG_0, BPF_REG_10, code->zero));
 		filter_renew(code);
@@ -50,6 +53,9 @@ void filter_begin(struct code *code)
 	filter_store(code, BPF_REG_5, code->ones);
 	for (int word = 1; word <= code->unmade; word++)
 		filter_store(code, BPF_REG_0, -8 * word);
+	for (int i = 0; i < 3; i++)
+		if (apart[i])
+			filter_emit(code, BPF_STX_MEM(BPF_W, BPF_REG_10, BPF_REG_0, apart[i] + 4));
 	filter_renew(code);
 }
 
