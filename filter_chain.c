@@ -16,6 +16,8 @@
  *	r0  the next-header value          r4  a header's length, or free
  *	r5  the frame's first byte plus the offset of the header in the IP packet
  */
+#include <arpa/inet.h>
+
 #include "bpf_insn.h"
 #include "filter_code.h"
 #include "packet.h"
@@ -26,27 +28,34 @@
 #define WORDS   2
 #define PRESENT 8
 #define TOO_FAR 12
+#define BOTH    (4 + 6)
 
 enum { HOPOPTS = 0, ROUTING = 43, FRAGMENT = 44, AH = 51, DSTOPTS = 60 };
 enum { NO = 1, YES = 2 };
+enum { ETH_IP6 = 0x86dd, PPP_IP6 = 0x57 };
 
+/* Where the type is in front of it, one walk does for both versions: no test is about the other one's. */
 static struct walk *walk_of(struct code *code, const struct test *test)
 {
 	for (int i = 0; i < code->nwalks; i++)
-		if (code->walks[i].offset == test->offset && code->walks[i].version == test->size)
+		if (code->walks[i].offset == test->offset && code->walks[i].base == test->base &&
+		    (code->walks[i].version == test->size ||
+		     (code->walks[i].version && test->size && filter_is_ethernet(code))))
 			return &code->walks[i];
 	return NULL;
 }
 
-/* There are eleven at most, or one would be missed: of two versions behind so many tags as filter_protochain() goes,
- * and that of fields. */
+/* There are that many at most, or one is walked in place: of each header behind so many tags as filter_protochain()
+ * goes, and that of fields. */
 static void count(struct code *code, const struct test *test)
 {
 	struct walk *walk = walk_of(code, test);
 
+	if (walk && walk->version != test->size)
+		walk->version = BOTH;
 	if (!walk && code->nwalks < WALKS_MAX) {
 		walk = &code->walks[code->nwalks++];
-		*walk = (struct walk){ .offset = test->offset, .version = test->size };
+		*walk = (struct walk){ .offset = test->offset, .base = test->base, .version = test->size };
 	}
 	if (walk)
 		walk->tests++;
@@ -237,6 +246,22 @@ static void begin_early(struct code *code, const struct walk *walk, int six, str
 	set(code, walk->words + PRESENT, BPF_REG_4, 1);
 }
 
+/* On to what IPv4 is to do, or to six. Nothing is asked of what is neither. */
+static void tell_version(struct code *code, const struct walk *walk, struct jumps *six, struct jumps *done)
+{
+	if (walk->base & LABELS) {
+		filter_unless(code, walk->offset + 1, done);
+		filter_fetch(code, walk->offset, 1);
+		filter_emit(code, BPF_ALU32_IMM(BPF_AND, BPF_REG_0, 0xf0));
+		filter_jump_ahead(code, six, BPF_JMP32_IMM(BPF_JEQ, BPF_REG_0, 0x60, 0));
+	} else {
+		filter_unless(code, walk->offset, done);
+		filter_fetch(code, walk->offset - 2, 2);
+		filter_jump_ahead(code, six, BPF_JMP32_IMM(BPF_JEQ, BPF_REG_0,
+			htons(walk->base & PPP ? PPP_IP6 : ETH_IP6), 0));
+	}
+}
+
 /* That header's walk; or, where its type is to tell, one of the two. Of what has no such type nothing is asked. */
 static void make_chain(struct code *code, const struct walk *walk)
 {
@@ -253,11 +278,13 @@ static void make_chain(struct code *code, const struct walk *walk)
 		set(code, at.words + TOO_FAR, BPF_REG_5, NO);
 		filter_field_type(code, NULL, &six, &done);
 		set(code, at.words + TOO_FAR, BPF_REG_5, YES);
+	} else if (at.version == BOTH) {
+		tell_version(code, walk, &six, &done);
 	}
 	for (int version = 4; version <= 6; version += 2) {
-		if (at.version && at.version != version)
+		if (at.version % BOTH && at.version != version)
 			continue;
-		if (!at.version && version == 6) {
+		if (at.version % BOTH == 0 && version == 6) {
 			filter_jump_ahead(code, &done, BPF_JMP_A(0));
 			filter_land(code, &six);
 			set(code, at.words + TOO_FAR, BPF_REG_5, YES);
@@ -266,6 +293,7 @@ static void make_chain(struct code *code, const struct walk *walk)
 		walk_along(code, at.words, at.offset, version == 6);
 	}
 	filter_land(code, &done);
+	filter_meet(code);
 	filter_rewrite(code, at.words, WORDS);
 }
 
@@ -286,6 +314,7 @@ void filter_chain(struct code *code, const struct test *test)
 	} else if (code->now.chain != walked) {
 		begin(code, test->offset, test->size == 6);
 		walk_along(code, chain, test->offset, test->size == 6);
+		filter_meet(code);
 		code->now.chain = walked;
 	}
 	code->now.value[0] = code->now.value[1] = code->now.transport = -1;

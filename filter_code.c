@@ -402,7 +402,7 @@ static void emit_beginning(struct code *code)
 /* Words of the stack, for what is needed; walks at the beginning, and then the copy, take what is left. */
 static void reserve(struct code *code)
 {
-	code->words = code->begun = code->dooms = code->loaded = 0;
+	code->words = code->begun = code->dooms = code->loaded = code->nmeets = 0;
 	if (code->pieces)
 		code->loaded = filter_words(code, 1);
 	filter_reserve_chain(code);
@@ -424,8 +424,10 @@ static void reserve(struct code *code)
 static void begin_doom(struct code *code)
 {
 	filter_emit(code, filter_load(8, DOOM, BPF_REG_10, code->zero));
-	if (code->doomed)
+	if (code->doomed) { /* a word, and to the verifier one of two halves from the beginning: see filter_pieces.c */
 		filter_emit(code, BPF_STX_MEM(BPF_DW, BPF_REG_10, DOOM, code->doomed));
+		filter_emit(code, BPF_STX_MEM(BPF_W, BPF_REG_10, DOOM, code->doomed + 4));
+	}
 	code->dooms = 1;
 }
 

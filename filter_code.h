@@ -27,10 +27,13 @@ struct state {
 #define COPY_SIZE   64u /* bytes of a copy at most, those in front of it included */
 
 #define WALKS_MAX 12
+#define MEETS_MAX 64
 
-/* A chain that is walked at the beginning: of the IP header at offset, of this version (0: what its type says). */
+/* A chain that is walked at the beginning: of the IP header at offset, of this version, or of what its type says: 0 of
+ * the one that fields are of, 4 + 6 of another one. */
 struct walk {
 	__u32 offset;
+	__u32 base;             /* what says the type, as in a test */
 	int version;
 	int tests, words;       /* how many are about it; where its values are */
 };
@@ -68,6 +71,8 @@ struct code {
 	int chain;              /* 0: none; see filter_chain.c */
 	struct walk walks[WALKS_MAX];
 	int nwalks;
+	size_t meets[MEETS_MAX]; /* instructions where many ways meet, beside those that begin tests */
+	int nmeets;
 	int depth[ARITH_DEPTH]; /* values of arithmetic */
 	int joined, aside;      /* a number made of joined tests; it waits there now, not in a register */
 };
@@ -92,6 +97,7 @@ static inline int filter_is_ethernet(const struct code *code)
 #define DOOM_BIT 33
 
 #define FIRST_IS_LOW (__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__) /* the first byte, in a register */
+#define UPPER_HALF   (FIRST_IS_LOW ? 4 : 0)                      /* of a word of the stack: where it begins */
 
 #define ETHERNET 14 /* bytes of its header: no frame on such a link is shorter */
 
@@ -141,6 +147,7 @@ void filter_steer(struct code *code);
 
 void filter_jump_ahead(struct code *code, struct jumps *jumps, struct bpf_insn insn);
 void filter_land(struct code *code, struct jumps *jumps);
+void filter_meet(struct code *code);
 
 /* The value of a test into reg; is it in host byte order then? And a constant in the order that it is in. */
 void filter_load_value(struct code *code, int reg, const struct test *test);

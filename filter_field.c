@@ -34,7 +34,6 @@
 
 #define NOTHING (1ull << 32)
 #define MISSING (1ull << 33)
-#define UPPER_HALF (FIRST_IS_LOW ? 4 : 0)
 
 enum { ETH_IP = 0x800, ETH_ARP = 0x806, ETH_RARP = 0x8035, ETH_IP6 = 0x86dd };
 enum { IP_TCP = 6, IP_UDP = 17, IP_FRAGMENT = 44, IP_SCTP = 132 };
@@ -346,6 +345,7 @@ void filter_make_fields(struct code *code)
 	filter_land(code, &six);
 	make6(code, &done);
 	filter_land(code, &done);
+	filter_meet(code);
 	make_upper(code, F_SOURCE6);
 	make_upper(code, F_DESTINATION6);
 }

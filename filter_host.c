@@ -174,6 +174,12 @@ int filter_mac(struct compiler *c, const struct token *token, const __u8 address
 	return directed(c, q.direction, mac_at(c, 6, address), mac_at(c, 0, address));
 }
 
+/* Where the Ethernet type does not say which version of IP it is: what does. */
+static __u32 tells_version(const struct compiler *c)
+{
+	return c->labels ? LABELS : c->link == L_PPP ? PPP : 0;
+}
+
 /* The port at 0 (source) or 2 behind a header of IPv4, IPv6 or EITHER. */
 static int port_at(struct compiler *c, unsigned int version, __u32 offset, __u32 low, __u32 high)
 {
@@ -185,7 +191,7 @@ static int port_at(struct compiler *c, unsigned int version, __u32 offset, __u32
 	group = low == high ? filter_compare(c, kind, offset, 2, BPF_JEQ, low) :
 		filter_between(c, kind, offset, 2, low, high);
 	if (version == EITHER)
-		c->tests[group].base |= EITHER | (c->labels ? LABELS : c->link == L_PPP ? PPP : 0);
+		c->tests[group].base |= EITHER | tells_version(c);
 	return group;
 }
 
@@ -252,7 +258,7 @@ int filter_protochain(struct compiler *c, const struct token *token, __u32 numbe
 		      enum protocol protocol)
 {
 	__u32 header = c->payload + c->network;
-	int group;
+	int group, chain;
 
 	if (protocol == P_DEFAULT && filter_has_field(c, F_CHAIN))
 		return filter_compare(c, V_CHAIN, 0, 0, BPF_JEQ, number);
@@ -268,7 +274,9 @@ int filter_protochain(struct compiler *c, const struct token *token, __u32 numbe
 	if (header > CHAIN_WALKED_MAX)
 		return filter_and(c, group, filter_compare(c, V_FRAME, header + (protocol == P_IP ? 9 : 6), 1,
 							   BPF_JEQ, number));
-	return filter_and(c, group, filter_compare(c, V_CHAIN, header, protocol == P_IP ? 4 : 6, BPF_JEQ, number));
+	chain = filter_compare(c, V_CHAIN, header, protocol == P_IP ? 4 : 6, BPF_JEQ, number);
+	c->tests[chain].base = tells_version(c);
+	return filter_and(c, group, chain);
 }
 
 /* --tcp, --udp, --icmp: what the decoder found, behind tags and extension headers too. */

@@ -112,7 +112,7 @@ struct test {
 	                    * chain that fields are of; V_FIELD, V_VALID: enum field */
 	__u8 op;           /* BPF_JEQ, BPF_JSET, BPF_JLE: from k to k + span, ANY_OF; V_ARITH: all */
 	__u32 offset;      /* in the frame, behind the IPv4 header, in struct packet */
-	__u32 base;        /* V_TRANSPORT: offset of the IPv4 header, with one of the above */
+	__u32 base;        /* V_TRANSPORT: offset of the IPv4 header, with some of the above; V_CHAIN: PPP, LABELS */
 	__u32 mask;        /* of the value */
 	__u32 k, span;     /* what it is compared with, host byte order; of 6 or 16 bytes the index in
 	                    * c->addresses */

@@ -47,8 +47,10 @@ static void call(struct code *code, int to)
 	} else {
 		filter_append(code, BPF_LDX_MEM(BPF_DW, BPF_REG_3, BPF_REG_6, offsetof(struct packet, data)));
 	}
-	if (code->dooms)
-		filter_append(code, BPF_STX_MEM(BPF_DW, BPF_REG_10, BPF_REG_5, code->doomed));
+	if (code->dooms) { /* the half that has the bit: that is no news to the verifier, see filter_steer.c */
+		filter_append(code, BPF_ALU64_IMM(BPF_RSH, BPF_REG_5, 32));
+		filter_append(code, BPF_STX_MEM(BPF_W, BPF_REG_10, BPF_REG_5, code->doomed + UPPER_HALF));
+	}
 	filter_append(code, BPF_EMIT_CALL(BPF_FUNC_xdp_load_bytes));
 	if (code->dooms)
 		filter_append(code, filter_load(8, BPF_REG_5, BPF_REG_10, code->doomed));

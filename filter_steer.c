@@ -34,7 +34,7 @@ static const int in_front[][2] = { { 18, 0 }, { 3, 1 } }; /* instructions and ju
 
 /* Of each instruction. */
 struct place {
-	__u8 meet;      /* ways meet there, at the beginning of a test */
+	__u8 meet;      /* ways meet there, at the beginning of a test or where r0 is of no use, too */
 	__u8 may;       /* the verifier may remember there, */
 	__u8 does;      /* and does */
 	__u8 seen;
@@ -140,6 +140,8 @@ static void look(struct steer *steer, const struct code *code)
 		steer->places[i + 1 + insn->off].may = 1;
 		steer->places[i].may |= !is_always(insn);
 	}
+	for (int i = 0; i < code->nmeets; i++)
+		steer->places[code->meets[i]].meet = 1;
 	for (int i = 0; i < code->norder; i++)
 		if (code->states[code->order[i]].reached > 1)
 			steer->places[code->start[code->order[i]]].meet = 1;
