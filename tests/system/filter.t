@@ -92,6 +92,13 @@ within "$(most "$capture" "$work/pairs.txt")" 0 7000 'and through those, in piec
 grep -v protochain "$work/pairs.txt" | awk 'NR % 6 == 0' >"$work/some-pairs.txt"
 compared "$work/most.pcap" "$work/some-pairs.txt" 'pairs of primitives'
 
+# Those that a search found, once up to 290,000 instructions.
+tests/slow-filters known >"$work/slow.txt"
+within "$(most "$work/most.pcap" "$work/slow.txt")" 0 17700 'and through what once took long'
+within "$(most "$capture" "$work/slow.txt")" 0 20000 'and through that, in pieces'
+tests/slow-filters known 40 | grep -v '^(*not protochain' >"$work/some-slow.txt" # tcpdump lacks registers for those
+chains "$work/most.pcap" "$work/some-slow.txt" 'what once took long'
+
 # A hundred of them inside each other: the kernel copies frames in one piece, too, where it can.
 tests/nested-tags deep-filters >"$work/deep.txt"
 tests/nested-tags deep >"$work/deep.pcap"

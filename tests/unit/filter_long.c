@@ -236,6 +236,80 @@ static void test_long(void)
 	}
 }
 
+/* Is it written so that the verifier comes where ways meet with no more knowledge by one than by another? Then what
+ * has been asked for in vain waits in r9. */
+static int is_for_many_ways(const char *format, const char *joint)
+{
+	char *text = repeat(format, joint, 40);
+	struct filter filter;
+	int is = filter_compile(&filter, text, 0, LINK_ETHERNET, PIECES_NONE) ? -1 : 0;
+
+	for (size_t i = 0; i < filter.len; i++)
+		is |= filter.insns[i].dst_reg == BPF_REG_9;
+	filter_free(&filter);
+	free(text);
+	return is;
+}
+
+static void test_ways(void)
+{
+	static const char *const many[] = {
+		"not (host 10.0.0.%d or ip[6] = 3)", "(host 10.0.0.%d or not udp)", "tcp dst portrange 1-%d", "mpls %d",
+		"pppoes %d", "ip6[8] = %d", "(host 2001:db8::%1$d or ip6 host 2001:db8::%1$d)",
+	};
+	static const char *const few[] = { "host 10.0.0.%d", "tcp port %d", "ip6 host 2001:db8::%d", "protochain %d" };
+
+	for (size_t i = 0; i < sizeof(many) / sizeof(*many); i++)
+		ok(is_for_many_ways(many[i], " or ") == 1, "%s: many ways", many[i]);
+	for (size_t i = 0; i < sizeof(few) / sizeof(*few); i++)
+		ok(!is_for_many_ways(few[i], " or "), "%s: few ways", few[i]);
+}
+
+/* How many words of the stack a filter reads. */
+static int words_of(const struct filter *filter)
+{
+	__u64 loaded = 0;
+
+	for (size_t i = 0; i < filter->len; i++)
+		if (BPF_CLASS(filter->insns[i].code) == BPF_LDX && filter->insns[i].src_reg == BPF_REG_10)
+			loaded |= 1ull << (7 - filter->insns[i].off) / 8;
+	return __builtin_popcountll(loaded);
+}
+
+/* Of chains behind tags: two words for each header, and for one that is walked in place; and what all long ones have. */
+static void test_walks(void)
+{
+	char *text = repeat("(protochain %d and len > 9)", " or ", 5), all[2048];
+	struct filter filter;
+	int err;
+
+	sprintf(all, "%s or vlan or %s or vlan or %s or vlan or %s or vlan or %s", text, text, text, text, text);
+	err = filter_compile(&filter, all, 0, LINK_ETHERNET, PIECES_NONE);
+	ok(!err && keeps_promises(&filter), "chains behind four tags");
+	is_number(words_of(&filter), 18, "one walk does for both versions of IP");
+	filter_free(&filter);
+	free(text);
+}
+
+/* A word that is stored whole is news to the verifier: not so what waits while the kernel is called. */
+static void test_calls(void)
+{
+	char *text = repeat("(ether[1200] = %d or port 5)", " and ", 40);
+	struct filter filter;
+	int err = filter_compile(&filter, text, 0, LINK_ETHERNET, PIECES_COPIED), calls = 0, whole = 0;
+
+	for (size_t i = 1; i < filter.pieces_len; i++) {
+		if (filter.pieces[i].code != (BPF_JMP | BPF_CALL))
+			continue;
+		calls++;
+		whole += filter.pieces[i - 1].code == (BPF_STX | BPF_MEM | BPF_DW);
+	}
+	ok(!err && calls > 40, "bytes that are not copied: %d calls", calls);
+	is_number(whole, 0, "no word is stored whole in front of them");
+	filter_free(&filter);
+	free(text);
+}
+
 static const char *const frames[] = { TCP, UDP, OPTIONS, LATER, ARP, TCP6, FRAG6, HOPS6, TAGGED, ARPTAG, QINQ,
 				      MPLS, STP };
 
@@ -335,6 +409,9 @@ int main(void)
 	test_needs();
 	test_long();
 	test_mixed();
+	test_ways();
+	test_walks();
+	test_calls();
 	test_joined();
 	return done();
 }
