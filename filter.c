@@ -23,8 +23,9 @@ static void set_link(struct compiler *c, unsigned int link_type)
 
 /*
  * From so many addresses, numbers and words that stand alone on, IPv6 addresses become fields, and chains of
- * headers are walked at the beginning. With so many "and" besides, which make the ways through a filter many, all values become
- * fields, what else is looked at is copied, and tests are joined.
+ * headers are walked at the beginning. With so much besides that makes the ways through a filter many, all values
+ * become fields, what else is looked at is copied, and tests are joined. A list, in which the first that holds ends it,
+ * costs a frame less without.
  */
 #define LONG  32
 #define MIXED 8
@@ -37,7 +38,7 @@ static void set_link(struct compiler *c, unsigned int link_type)
 
 #define HASHES (1u << 15)
 
-/* Does it make ways many? "and" does, or "not", and words for several tests of which all must hold. */
+/* Does it make ways many? "and" does, "not", a range, and words for several tests of which all must hold. */
 static int is_branchy(const struct token *token)
 {
 	switch (token->type) {
@@ -55,7 +56,7 @@ static int is_branchy(const struct token *token)
 	}
 }
 
-/* Has the same value been there before, or one that is taken for the same? */
+/* Has the same value been there before (or one that is taken for the same)? Then ways lead past what is known. */
 static int is_again(const char *text, const struct token *token, __u32 *seen)
 {
 	__u32 hash = token->type, bit;
