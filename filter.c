@@ -36,7 +36,7 @@ static void set_link(struct compiler *c, unsigned int link_type)
 #define VLANS_MAX 4
 #define FEW       8
 
-#define HASHES (1u << 15)
+#define LOOKED_AT 1000 /* words, of which values are looked for that have been there before */
 
 /* Does it make ways many? "and" does, "not", a range, and words for several tests of which all must hold. */
 static int is_branchy(const struct token *token)
@@ -56,19 +56,15 @@ static int is_branchy(const struct token *token)
 	}
 }
 
-/* Has the same value been there before (or one that is taken for the same)? Then ways lead past what is known. */
-static int is_again(const char *text, const struct token *token, __u32 *seen)
+/* Has the same word been there before? */
+static int is_again(const struct compiler *c, const struct token *token)
 {
-	__u32 hash = token->type, bit;
+	const struct token *other = c->tokens;
 
-	for (__u32 i = 0; i < token->len; i++)
-		hash = (hash ^ text[token->start + i]) * 16777619u;
-	hash = hash >> 12 & (HASHES - 1);
-	bit = 1u << hash % 32;
-	if (seen[hash / 32] & bit)
-		return 1;
-	seen[hash / 32] |= bit;
-	return 0;
+	while (other < token &&
+	       (other->len != token->len || memcmp(c->text + other->start, c->text + token->start, token->len)))
+		other++;
+	return other < token;
 }
 
 /* Is it the last word of a primitive? */
@@ -83,7 +79,6 @@ static int is_last(const struct token *token)
 static void choose_fields(struct compiler *c)
 {
 	int values[VLANS_MAX + 1] = { 0 }, vlans = 0, best = 0, all = 0, branchy = 0;
-	__u32 seen[HASHES / 32] = { 0 };
 
 	for (const struct token *token = c->tokens; token->type != T_END; token++) {
 		branchy += is_branchy(token);
@@ -95,7 +90,9 @@ static void choose_fields(struct compiler *c)
 			continue;
 		}
 		all++;
-		branchy += is_again(c->text, token, seen);
+		/* A value that is there again (not the length of a network): ways lead past what is known. */
+		if (token > c->tokens && token[-1].type != T_SYMBOL && token - c->tokens < LOOKED_AT)
+			branchy += is_again(c, token);
 		if (vlans <= VLANS_MAX && ++values[vlans] > values[best])
 			best = vlans;
 	}

@@ -282,7 +282,7 @@ static void make_chain(struct code *code, const struct walk *walk)
 		tell_version(code, walk, &six, &done);
 	}
 	for (int version = 4; version <= 6; version += 2) {
-		if (at.version % BOTH && at.version != version)
+		if (at.version != version && at.version % BOTH)
 			continue;
 		if (at.version % BOTH == 0 && version == 6) {
 			filter_jump_ahead(code, &done, BPF_JMP_A(0));

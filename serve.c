@@ -15,9 +15,9 @@
 #define PATIENCE  (10 * SECOND) /* for the request and the reply together */
 #define LINGER    (2 * SECOND)  /* for the client to close, after the reply */
 #define THROWN_AWAY_MAX 65536   /* bytes that come after the request's head */
-#define REST      9             /* after work, no new client for so many times what it took, */
+#define REST      9             /* after work, no request is read for so many times what it took, */
 #define REST_MAX  SECOND        /* but no longer than this */
-#define WORK_MAX  (SECOND / 4)  /* of CPU: who comes later waits until it has rested */
+#define WORK_MAX  (SECOND / 4)  /* of CPU: who asks later waits until it has rested */
 
 static __u64 read_clock(clockid_t clock)
 {
@@ -95,7 +95,7 @@ nfds_t serve_watch(const struct serve *serve, struct pollfd *fds)
 	for (; client < serve->client + SERVE_CLIENTS; client++)
 		if (client->fd)
 			*fd++ = (struct pollfd){
-				client->fd,
+				serve->rest > now_ns() && !client->reply.text ? -1 : client->fd,
 				client->reply.text && !all_is_sent(client) ? POLLOUT : POLLIN, 0,
 			};
 	return fd - fds;
@@ -206,12 +206,13 @@ static int throw_away(struct serve_client *client)
 	return n && client->len <= THROWN_AWAY_MAX ? 0 : -1;
 }
 
-static void go_on(struct serve_client *client, int (*page)(void *context, struct output *out),
-		  void *context)
+/* What can be done for a client; its request is read only if there is time to answer. */
+static void go_on(struct serve_client *client, int may_answer,
+		  int (*page)(void *context, struct output *out), void *context)
 {
 	int err = client->until <= now_ns() ? -1 : 0;
 
-	if (!err && !client->reply.text)
+	if (!err && !client->reply.text && may_answer)
 		err = receive(client, page, context);
 	if (!err && client->reply.text && !all_is_sent(client))
 		err = transmit(client);
@@ -241,14 +242,19 @@ static struct serve_client *make_place(struct serve *serve)
 	return best;
 }
 
-/* start: of the process's CPU time, when work on clients began. */
+/* Is there time for one more request? start: of the process's CPU time, when work on clients began. */
+static int has_time(const struct serve *serve, __u64 start)
+{
+	return serve->rest <= now_ns() && cpu_ns() - start < WORK_MAX;
+}
+
 static void let_in(struct serve *serve, int (*page)(void *context, struct output *out),
 		   void *context, __u64 start)
 {
 	struct serve_client *client;
 	int fd;
 
-	for (int i = 0; i < SERVE_CLIENTS && serve->rest <= now_ns() && cpu_ns() - start < WORK_MAX; i++) {
+	for (int i = 0; i < SERVE_CLIENTS && has_time(serve, start); i++) {
 		fd = accept4(serve->socket, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
 		if (fd < 0) {
 			if (errno != EAGAIN && errno != EINTR && errno != ECONNABORTED)
@@ -258,7 +264,7 @@ static void let_in(struct serve *serve, int (*page)(void *context, struct output
 		client = make_place(serve);
 		client->fd = fd;
 		client->until = now_ns() + PATIENCE;
-		go_on(client, page, context);
+		go_on(client, 1, page, context);
 	}
 }
 
@@ -272,7 +278,7 @@ void serve_clients(struct serve *serve, int (*page)(void *context, struct output
 	start = cpu_ns();
 	for (size_t i = 0; i < SERVE_CLIENTS; i++)
 		if (serve->client[i].fd)
-			go_on(&serve->client[i], page, context);
+			go_on(&serve->client[i], has_time(serve, start), page, context);
 	let_in(serve, page, context, start);
 	/* What they cost was measured: a tenth of a CPU, or where an answer takes long a quarter. */
 	rest = (cpu_ns() - start) * REST;

@@ -29,7 +29,7 @@ struct serve_client {
 /* All zero: closed. */
 struct serve {
 	int socket;               /* listens, without blocking; close-on-exec */
-	__u64 rest;               /* until then nobody else is let in */
+	__u64 rest;               /* until then nobody else is let in, nor read from */
 	struct serve_client client[SERVE_CLIENTS];
 };
 

@@ -26,12 +26,12 @@ static int fake_clock(clockid_t clock, struct timespec *now)
 static struct serve serve;
 static unsigned int port;
 static size_t page_len = 100;
-static int pages, page_fails;
+static int pages, page_fails, page_ms = 1;
 
 static int page(void *context, struct output *out)
 {
 	*(int *)context += 1;
-	spent += 1000000; /* a millisecond of CPU */
+	spent += page_ms * 1000000ul; /* of CPU */
 	for (size_t i = 0; i < page_len; i++)
 		output_bytes(out, i % 70 == 69 ? "\n" : "x", 1);
 	return page_fails ? -1 : 0;
@@ -262,6 +262,41 @@ static void test_crowd(void)
 	is_number(held(), 0, "and then all have gone");
 }
 
+/* Those who were let in when they had asked for nothing yet, and ask all at once: a round has its bound, too. */
+static void test_round(void)
+{
+	struct pollfd fds[SERVE_FDS];
+	int fd[8], before;
+
+	for (int i = 0; i < 8; i++)
+		fd[i] = client();
+	turn();
+	is_number(held(), 8, "eight are let in");
+	for (int i = 0; i < 8; i++)
+		say(fd[i], GET);
+	page_ms = 100;
+	before = pages;
+	serve.rest = 0;
+	serve_clients(&serve, page, &pages);
+	is_number(pages - before, 3, "as many are answered as take a quarter of a second");
+	is_number(serve.rest - seconds * SECOND, SECOND, "then it rests for a second");
+	serve_watch(&serve, fds);
+	is_number(fds[4].fd, -1, "and does not look at who waits");
+	serve_clients(&serve, page, &pages);
+	is_number(pages - before, 3, "nor reads from him");
+	for (int i = 0; i < 2; i++) {
+		seconds++;
+		serve_clients(&serve, page, &pages);
+	}
+	is_number(pages - before, 8, "who is answered in a later round");
+	for (int i = 0; i < 8; i++)
+		close(fd[i]);
+	page_ms = 1;
+	turn();
+	turn();
+	is_number(held(), 0, "and then all have gone");
+}
+
 static void test_rest(void)
 {
 	struct pollfd fds[SERVE_FDS];
@@ -296,6 +331,7 @@ int main(void)
 	test_long();
 	test_patience();
 	test_crowd();
+	test_round();
 	test_rest();
 	return done();
 }
