@@ -300,13 +300,14 @@ int main(void)
 {
 	setvbuf(stdout, NULL, _IONBF, 0);
 	signal(SIGPIPE, SIG_IGN);
+	/* Signals before threads: of threads' memory qemu-i386 7.2 keeps one pointer for all, and a signal takes it. */
+	test_give_up(0, "a reader that stands still, given up");
+	test_give_up(O_NONBLOCK, "the same where it does not block");
 	test_whole(0, "a pipe that fills up");
 	test_whole(O_NONBLOCK, "a pipe that fills up and does not block");
 	test_format();
 	test_failures();
 	test_open();
-	test_give_up(0, "a reader that stands still, given up");
-	test_give_up(O_NONBLOCK, "the same where it does not block");
 	test_harmless();
 	test_every_byte();
 	return done();
