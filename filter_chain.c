@@ -45,8 +45,8 @@ static struct walk *walk_of(struct code *code, const struct test *test)
 	return NULL;
 }
 
-/* There are that many at most, or one is walked in place: of each header behind so many tags as filter_protochain()
- * goes, and that of fields. */
+/* There is room for all: two at most for each header behind so many tags as filter_protochain() goes, and that of
+ * fields. Were there none, a chain would be walked in place. */
 static void count(struct code *code, const struct test *test)
 {
 	struct walk *walk = walk_of(code, test);

@@ -113,16 +113,24 @@ static int is_idle_jump(const struct bpf_insn *insn)
 	return BPF_CLASS(insn->code) == BPF_JMP && !insn->off;
 }
 
+/* The words of the stack that a filter reads, a bit each. */
+static __u64 words_read(const struct filter *filter)
+{
+	__u64 words = 0;
+
+	for (size_t i = 0; i < filter->len; i++)
+		if (BPF_CLASS(filter->insns[i].code) == BPF_LDX && filter->insns[i].src_reg == BPF_REG_10)
+			words |= 1ull << (7 - filter->insns[i].off) / 8;
+	return words;
+}
+
 /* Are all words of the stack that a filter loads loaded once more at its end, one behind the other? And has the
  * verifier been made to remember that it was there? */
 static int reads_again(const struct filter *filter)
 {
-	__u64 loaded = 0, again = 0;
+	__u64 loaded = words_read(filter), again = 0;
 	size_t end = filter->len - 1;
 
-	for (size_t i = 0; i < filter->len; i++)
-		if (BPF_CLASS(filter->insns[i].code) == BPF_LDX && filter->insns[i].src_reg == BPF_REG_10)
-			loaded |= 1ull << (7 - filter->insns[i].off) / 8;
 	while (end && BPF_CLASS(filter->insns[end - 1].code) == BPF_LDX)
 		if (filter->insns[--end].src_reg == BPF_REG_10)
 			again |= 1ull << (7 - filter->insns[end].off) / 8;
@@ -266,17 +274,6 @@ static void test_ways(void)
 		ok(!is_for_many_ways(few[i], 240), "%s: few ways", few[i]);
 }
 
-/* How many words of the stack a filter reads. */
-static int words_of(const struct filter *filter)
-{
-	__u64 loaded = 0;
-
-	for (size_t i = 0; i < filter->len; i++)
-		if (BPF_CLASS(filter->insns[i].code) == BPF_LDX && filter->insns[i].src_reg == BPF_REG_10)
-			loaded |= 1ull << (7 - filter->insns[i].off) / 8;
-	return __builtin_popcountll(loaded);
-}
-
 /* Of chains behind tags: two words for each header, and for one that is walked in place; and what all long ones have. */
 static void test_walks(void)
 {
@@ -287,7 +284,7 @@ static void test_walks(void)
 	sprintf(all, "%s or vlan or %s or vlan or %s or vlan or %s or vlan or %s", text, text, text, text, text);
 	err = filter_compile(&filter, all, 0, LINK_ETHERNET, PIECES_NONE);
 	ok(!err && keeps_promises(&filter), "chains behind four tags");
-	is_number(words_of(&filter), 18, "one walk does for both versions of IP");
+	is_number(__builtin_popcountll(words_read(&filter)), 18, "one walk does for both versions of IP");
 	filter_free(&filter);
 	free(text);
 }
