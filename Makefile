@@ -34,7 +34,9 @@ XCFLAGS := -std=gnu11 $(WARNINGS) -ffunction-sections -fdata-sections -fno-async
 # Smaller code; the last one does without floating point, which a function with ... would save. Where
 # instructions stay as they were written, the same ones follow each other more often: they pack better.
 SMALL := $(call known,-fno-pie -fcf-protection=none -fno-jump-tables -fno-caller-saves -fno-schedule-insns2 \
-	-fno-tree-loop-im -mgeneral-regs-only)
+	-fno-tree-loop-im -fno-if-conversion -fno-optimize-sibling-calls -fno-tree-dominator-opts -fno-tree-tail-merge \
+	-fno-tree-dse -fno-ipa-modref -fno-move-loop-invariants -fno-thread-jumps -fno-tree-fre -fno-code-hoisting \
+	-fno-ipa-bit-cp -fno-tree-forwprop -fno-ssa-phiopt -fno-bit-tests -fno-lra-remat -mgeneral-regs-only)
 # For x86-64 and musl xguard is packed: half the size, and it unpacks itself when it starts (unpack.S).
 # make PACK= leaves it as it was linked.
 ifeq ($(origin PACK),undefined)
@@ -49,7 +51,7 @@ XLDFLAGS := $(STATIC) -no-pie -Wl,--gc-sections -Wl,--build-id=none -Wl,-z,norel
 SRCS := xguard.c loop.c tell.c progress.c window.c moment.c status.c probe.c probe_link.c run.c options.c options_rows.c options_usage.c report.c metrics.c metrics_file.c serve.c http.c output.c names.c flows.c trace_pipe.c trace_line.c guardian.c hints.c \
 	filter.c filter_lex.c filter_names.c filter_parse.c filter_id.c filter_gen.c filter_protocol.c filter_host.c filter_link.c \
 	filter_arith.c filter_flow.c filter_steer.c filter_join.c filter_code.c filter_both.c filter_load.c filter_eval.c filter_chain.c \
-	filter_pieces.c filter_copy.c filter_field.c filter_dump.c \
+	filter_pieces.c filter_copy.c filter_field.c filter_header.c filter_dump.c \
 	bpf_load.c bpf_code.c bpf_fold.c bpf_place.c bpf_maps.c load_hints.c bpf_elf.c bpf.c netlink.c netlink_parse.c \
 	guardian_serve.c guardian_follow.c guardian_link.c guardian_alive.c holder.c environment.c ssh.c confine.c \
 	top.c top_draw.c screen.c terminal.c say.c failure.c printf.c libc.c

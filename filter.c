@@ -32,9 +32,11 @@ static void set_link(struct compiler *c, unsigned int link_type)
 #define CHAIN 4 /* primitives that a walk counts for */
 
 /* Each "vlan" shifts all that stands behind it, so that there are values of one header, of the next, and so
- * on. Fields are of the header with the most of them, if that is one of the first, and has more than a few. */
-#define VLANS_MAX 4
-#define FEW       8
+ * on. Fields are of the header with the most of them, if that is one of the first, and has more than a few. Where there
+ * is room, ports and protocols are fields of all headers with some ports, too. */
+#define VLANS_MAX  4
+#define FEW        8
+#define SOME_PORTS 2
 
 #define LOOKED_AT 1000 /* words, of which values are looked for that have been there before */
 
@@ -76,6 +78,26 @@ static int is_last(const struct token *token)
 					   (next->type == T_SYMBOL && next->value == ')'));
 }
 
+static int is_value(const struct token *token)
+{
+	return token->type == T_IPV4 || token->type == T_IPV6 || token->type == T_MAC ||
+	       token->type == T_NUMBER || token->type == T_WORD;
+}
+
+static int is_shift(const struct token *token)
+{
+	return token->type == T_VLAN || token->type == T_MPLS || token->type == T_PPPOES;
+}
+
+void filter_look_ahead(struct compiler *c)
+{
+	int ports = 0;
+
+	for (const struct token *token = c->token; token->type != T_END && !is_shift(token); token++)
+		ports += token->type == T_PROTOCHAIN ? 1 : token->type == T_PORT || token->type == T_PORTRANGE ? 2 : 0;
+	c->has_ports = c->all_headers && ports >= 2 * SOME_PORTS;
+}
+
 static void choose_fields(struct compiler *c)
 {
 	int values[VLANS_MAX + 1] = { 0 }, vlans = 0, best = 0, all = 0, branchy = 0;
@@ -84,8 +106,7 @@ static void choose_fields(struct compiler *c)
 		branchy += is_branchy(token);
 		vlans += token->type == T_VLAN;
 		all += token->type == T_PROTOCHAIN ? CHAIN - 1 : 0;
-		if (token->type != T_IPV4 && token->type != T_IPV6 && token->type != T_MAC &&
-		    token->type != T_NUMBER && token->type != T_WORD) {
+		if (!is_value(token)) {
 			all += is_last(token);
 			continue;
 		}
@@ -105,8 +126,10 @@ static void choose_fields(struct compiler *c)
 		c->fields = ~0u;
 	if (c->link == L_ETHERNET)
 		c->field_header += 4 * best;
-	if (c->link == L_UNKNOWN || values[best] < FEW)
+	if (c->link == L_UNKNOWN)
 		c->fields = 0;
+	c->has_many = values[best] >= FEW;
+	filter_look_ahead(c);
 }
 
 static void compile(struct compiler *c, unsigned int protocol, unsigned int link_type, unsigned int fields)
@@ -158,7 +181,7 @@ static void give_up_pieces(struct compiler *c)
 
 /* Returns as filter_compile() does, or -E2BIG: too long, but may be shorter without fields. */
 static int attempt(struct filter *filter, const char *expression, unsigned int protocol,
-		   unsigned int link_type, int pieces, unsigned int fields)
+		   unsigned int link_type, int pieces, unsigned int fields, int all_headers)
 {
 	struct compiler *c = calloc(1, sizeof(*c));
 	int err;
@@ -168,6 +191,7 @@ static int attempt(struct filter *filter, const char *expression, unsigned int p
 		return -ENOMEM;
 	c->filter = filter;
 	c->pieces = pieces;
+	c->all_headers = all_headers;
 	c->text = expression ? expression : "";
 	if (!setjmp(c->failed))
 		compile(c, protocol, link_type, fields);
@@ -182,20 +206,39 @@ static int attempt(struct filter *filter, const char *expression, unsigned int p
 	return err;
 }
 
+/* The code of another filter for all frames, if that costs less. */
+static void take_cheaper(struct filter *filter, struct filter *other)
+{
+	if (other->pieces && other->cost < filter->cost) {
+		free(filter->pieces);
+		filter->pieces = other->pieces;
+		filter->pieces_len = other->pieces_len;
+		filter->pieces_copied = filter->pieces_alone = 1;
+		filter->no_pieces = 0;
+		filter->cost = other->cost;
+		other->pieces = NULL;
+	}
+	filter_free(other);
+}
+
 int filter_compile(struct filter *filter, const char *expression, unsigned int protocol,
 		   unsigned int link_type, int pieces)
 {
 	/* Which values may be fields: all, all but those that the others can do without, none. */
 	static const unsigned int fields[] = { ~0u, ~(1u << F_TRANSPORT | 1u << F_NUMBER), 0 };
+	struct filter other;
 	int err = -E2BIG;
 
 	for (int i = 0; i < 3 && err == -E2BIG; i++) {
-		err = attempt(filter, expression, protocol, link_type, pieces, fields[i]);
+		err = attempt(filter, expression, protocol, link_type, pieces, fields[i], 0);
 		if (!err && filter->no_pieces && !i) {
 			filter_free(filter);
 			err = -E2BIG;
 		}
 	}
+	if (!err && filter->cost > DEAR && (pieces == PIECES_COPIED || pieces == PIECES_IF_CHEAPER) &&
+	    !attempt(&other, expression, protocol, link_type, PIECES_COPIED, ~0u, 1))
+		take_cheaper(filter, &other);
 	return err;
 }
 

@@ -31,9 +31,6 @@
 /* A filter of more instructions is loaded once only where there may be frames in pieces. */
 #define TWICE_MAX 512
 
-/* What costs so much is loaded otherwise if that costs less. */
-#define DEAR 8000
-
 /* Takes from 8 bytes that were loaded the last two. */
 #define MAC_SHIFT (FIRST_IS_LOW ? BPF_LSH : BPF_RSH)
 
@@ -282,7 +279,7 @@ static int asks_itself(const struct code *code, const struct test *test)
 	const struct test *next = &code->c->tests[test->to[0] < 0 ? 0 : test->to[0]];
 
 	return code->dooms && test->to[0] >= 0 && next->kind == V_VALID && next->size == test->size &&
-	       !filter_is_address6(test->size);
+	       next->offset == test->offset && !filter_is_address6(test->size);
 }
 
 static void emit_field(struct code *code, const struct test *test)
@@ -296,7 +293,7 @@ static void emit_field(struct code *code, const struct test *test)
 		return;
 	}
 	if (test->kind == V_VALID && code->dooms) {
-		filter_emit(code, filter_load(8, BPF_REG_0, BPF_REG_10, code->field[test->size]));
+		filter_load_field(code, test, BPF_REG_0, 8);
 		filter_doom(code, BPF_REG_0, 0);
 		always(code, test, 1);
 		return;
@@ -408,12 +405,13 @@ static void reserve(struct code *code)
 	filter_reserve_chain(code);
 	filter_reserve_arith(code);
 	filter_reserve_joined(code);
+	filter_reserve_fields(code, 1);
 	code->unmade = code->words;
 	if (code->c->is_long) {
 		code->ones = filter_words(code, 1);
 		code->zero = filter_words(code, 1);
 	}
-	filter_reserve_fields(code);
+	filter_reserve_fields(code, 4);
 	code->doomed = 0; /* and those that come now are no need */
 	if (code->scratch && code->c->is_mixed && code->words < FILTER_WORDS)
 		code->doomed = filter_words(code, 1);
@@ -449,7 +447,11 @@ static size_t write(struct code *code, int head)
 	if (reads_frame(code)) {
 		reserve(code);
 		filter_copy(code);
-		filter_make_fields(code);
+		filter_make_addresses(code);
+		if (code->c->all_headers)
+			filter_make_headers(code);
+		else
+			filter_make_ports(code);
 		filter_make_chains(code);
 		if ((code->unmade || code->c->is_mixed) && code->c->is_long && !code->begun)
 			filter_begin(code);
@@ -495,8 +497,9 @@ void filter_code(struct compiler *c, int head)
 	code.start = c->work[1] = calloc(c->ntests, sizeof(*code.start));
 	if (!code.states || !code.start)
 		filter_no_memory(c);
-	c->filter->len = write(&code, head);
-	whole = code.cost;
+	if (!c->all_headers)
+		c->filter->len = write(&code, head);
+	whole = c->filter->cost = code.cost;
 	if (!c->pieces || (c->pieces == PIECES_IF_CHEAPER && whole < DEAR))
 		return;
 	code.pieces = 1;
@@ -512,4 +515,5 @@ void filter_code(struct compiler *c, int head)
 	c->filter->pieces_copied = code.copied != 0;
 	c->filter->pieces_alone = c->pieces == PIECES_IF_CHEAPER ||
 				  (c->filter->len > TWICE_MAX && (c->is_mixed || code.copied));
+	c->filter->cost = code.cost + (c->filter->pieces_alone ? 0 : whole);
 }

@@ -27,7 +27,7 @@ struct state {
 #define COPY_SIZE   64u /* bytes of a copy at most, those in front of it included */
 
 #define WALKS_MAX 12
-#define MEETS_MAX 64
+#define MEETS_MAX 512
 
 /* A chain that is walked at the beginning: of the IP header at offset, of this version, or of what its type says: 0 of
  * the one that fields are of, 4 + 6 of another one. */
@@ -36,6 +36,14 @@ struct walk {
 	__u32 base;             /* what says the type, as in a test */
 	int version;
 	int tests, words;       /* how many are about it; where its values are */
+};
+
+/* A header with ports and protocols that are fields in scratch memory: see filter_header.c. */
+#define PORTS_MAX 128
+struct header {
+	__u32 offset, base;     /* as in a test */
+	unsigned int fields;    /* 1 << enum field */
+	__u32 at[FIELDS];       /* where they are in scratch memory */
 };
 
 struct code {
@@ -63,6 +71,9 @@ struct code {
 	int asks;               /* the field that is loaded next may be missing: DOOM is told */
 	int copy;
 	int field[FIELDS];      /* 0: none */
+	struct header headers[PORTS_MAX];
+	int nheaders;
+	__u32 headers_end;      /* of what they have of scratch memory */
 	__u64 upper;            /* the first half of many IPv6 addresses, as in the frame */
 	int upper_differs[2];   /* the bits in which the source's is another, the destination's; 0: none */
 	int ones, zero;         /* a word with all bits set, and one with none: see filter_begin() */
@@ -98,6 +109,7 @@ static inline int filter_is_ethernet(const struct code *code)
 
 #define FIRST_IS_LOW (__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__) /* the first byte, in a register */
 #define UPPER_HALF   (FIRST_IS_LOW ? 4 : 0)                      /* of a word of the stack: where it begins */
+#define LOWER_HALF   (4 - UPPER_HALF)
 
 #define ETHERNET 14 /* bytes of its header: no frame on such a link is shorter */
 
@@ -169,16 +181,35 @@ void filter_store(struct code *code, int reg, int at);
 void filter_forget(struct code *code, int reg, int spare);
 
 /*
- * filter_field.c: have words for the fields that tests are about; put them there. regs[0] = 0 if the field is
+ * filter_field.c: have words for the fields that tests are about, those of so many words each; put addresses there.
+ * The upper halves of the words of these fields = what; r0 is lost. regs[0] = 0 if the field is
  * what the test wants, of so many bits as are returned; the other two are lost. And reg with bit 1 set if the frame
  * ends before or within it; of an IPv6 address also reg = 0 if so, else not.
  */
-void filter_reserve_fields(struct code *code);
+void filter_reserve_fields(struct code *code, int of_words);
 void filter_reserve_upper(struct code *code);
-void filter_make_fields(struct code *code);
+void filter_make_addresses(struct code *code);
+void filter_mark(struct code *code, unsigned int fields, __u32 what);
+unsigned int filter_fields_of(const struct code *code);
+#define PORTS (1u << F_SOURCE_PORT | 1u << F_DESTINATION_PORT)
 int filter_field_differs(struct code *code, const struct test *test, const __u8 *regs);
 void filter_field_missing(struct code *code, const struct test *test, int reg);
 void filter_field_mask(struct code *code, int field, int reg);
+
+/* In the upper half of a word: there is no such field; the frame ends before or within it. Of what is no address with
+ * a bit beyond all values, which are shifted, so that it is in no range. */
+#define NOTHING 1u
+#define MISSING 2u
+#define VALUE   2          /* bits */
+#define NONE    (1u << 20)
+
+/*
+ * filter_header.c: put ports and protocols there, at the beginning, of the header that fields are of; or in scratch
+ * memory, those of all headers. And reg = such a field: of a word, size bytes, 4 for its upper half.
+ */
+void filter_make_ports(struct code *code);
+void filter_make_headers(struct code *code);
+void filter_load_field(struct code *code, const struct test *test, int reg, int size);
 
 /* Jump to done unless the frame has what tells the type of what stands at code->c->field_header; and then to
  * arp (NULL: to done), six or done, or go on if it is IPv4. */
@@ -186,6 +217,8 @@ void filter_reach_type(struct code *code, struct jumps *done);
 void filter_field_type(struct code *code, struct jumps *arp, struct jumps *six, struct jumps *done);
 /* r0 = size bytes at offset, counted from r4, which are known to be there. */
 void filter_fetch(struct code *code, __u32 offset, int size);
+/* To six or done by IP's version, which is known to be there, or go on if it is 4. r0 is lost. */
+void filter_tell_version(struct code *code, __u32 base, struct jumps *six, struct jumps *done);
 
 /* filter_both.c: have a word for joined tests; regs[0] = 0 if one has the outcome that is returned; the other two
  * are lost. */

@@ -56,6 +56,9 @@ void filter_begin(struct code *code)
 	for (int i = 0; i < 3; i++)
 		if (apart[i])
 			filter_emit(code, BPF_STX_MEM(BPF_W, BPF_REG_10, BPF_REG_0, apart[i] + 4));
+	for (int field = 0; field < FIELDS; field++)
+		if (code->field[field] && !filter_is_address6(field))
+			filter_emit(code, BPF_STX_MEM(BPF_W, BPF_REG_10, BPF_REG_0, code->field[field] + 4));
 	filter_renew(code);
 }
 

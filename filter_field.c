@@ -9,7 +9,10 @@
  *	an IPv6 address         16 bytes as in the frame, and 16 bytes of mask; if many begin with the same 8 bytes,
  *	                        the bits in which the frame's differ from those
  *	an IPv4 address         a word: 32 bits as in the frame
- *	a port, a protocol      a word, host byte order
+ *	a port, a protocol      the upper half of a word, host byte order, shifted by two bits
+ *
+ * They are those of one header, since "vlan", "mpls" and "pppoes" shift what stands behind them; but ports and
+ * protocols may be those of all: filter_header.c makes them.
  *
  * Where there is no such field (an IPv4 address in IPv6, a port in a later fragment) its word is NOTHING, and
  * where the frame ends before or within it MISSING: libpcap would fail the whole filter then when it loads it,
@@ -20,7 +23,8 @@
  *
  * The verifier must not know what is stored, or it would go on once for each value: so constants are
  * mixed with a zero that it takes for any number. Nor must it learn that what a test compared is what is stored:
- * so there is arithmetic in between.
+ * so there is arithmetic in between. Words are stored half by half, of which it remembers nothing, and which is no
+ * news to it (filter_steer.c).
  */
 #include <stddef.h>
 #include <string.h>
@@ -31,12 +35,9 @@
 #include "packet.h"
 
 #define MANY 16 /* addresses */
-
-#define NOTHING (1ull << 32)
-#define MISSING (1ull << 33)
+#define ADDRESSES (1u << F_SOURCE | 1u << F_DESTINATION | 1u << F_SOURCE6 | 1u << F_DESTINATION6)
 
 enum { ETH_IP = 0x800, ETH_ARP = 0x806, ETH_RARP = 0x8035, ETH_IP6 = 0x86dd };
-enum { IP_TCP = 6, IP_UDP = 17, IP_FRAGMENT = 44, IP_SCTP = 132 };
 
 static void load(struct code *code, int size, int reg, int at)
 {
@@ -46,14 +47,6 @@ static void load(struct code *code, int size, int reg, int at)
 static void store(struct code *code, int size, int reg, int at)
 {
 	filter_emit(code, BPF_STX_MEM(size, BPF_REG_10, reg, at));
-}
-
-static int any(const struct code *code, int first, int last)
-{
-	for (int field = first; field <= last; field++)
-		if (code->field[field])
-			return 1;
-	return 0;
 }
 
 static __u64 upper_half(const struct address *address)
@@ -86,17 +79,24 @@ void filter_reserve_upper(struct code *code)
 			code->upper_differs[i] = filter_words(code, 1);
 }
 
-void filter_reserve_fields(struct code *code)
+void filter_reserve_fields(struct code *code, int of_words)
 {
 	unsigned int wanted = 0;
 
-	memset(code->field, 0, sizeof(code->field));
-	for (int i = 0; i < code->nleaves; i++)
-		if (code->c->tests[code->leaves[i]].kind == V_FIELD)
-			wanted |= 1u << code->c->tests[code->leaves[i]].size;
-	for (int field = 0; field < FIELDS; field++)
-		if (wanted >> field & 1)
-			code->field[field] = filter_words(code, filter_is_address6(field) ? 4 : 1);
+	for (int i = 0; i < code->nleaves; i++) {
+		const struct test *test = &code->c->tests[code->leaves[i]];
+
+		if (test->kind == V_FIELD && (filter_is_address(test->size) || !code->c->all_headers))
+			wanted |= 1u << test->size;
+	}
+	if (wanted & PORTS)
+		wanted |= 1u << F_PROTOCOL;
+	for (int field = 0; field < FIELDS; field++) {
+		int words = filter_is_address6(field) ? 4 : 1;
+
+		if (words == of_words)
+			code->field[field] = wanted >> field & 1 ? filter_words(code, words) : 0;
+	}
 }
 
 void filter_fetch(struct code *code, __u32 offset, int size)
@@ -113,23 +113,27 @@ void filter_fetch(struct code *code, __u32 offset, int size)
 	}
 }
 
-/* r0 is the field. */
-static void set(struct code *code, int field)
+/* Which of them have words. */
+unsigned int filter_fields_of(const struct code *code)
 {
-	if (code->field[field])
-		filter_store(code, BPF_REG_0, code->field[field]);
+	unsigned int fields = 0;
+
+	for (int field = 0; field < FIELDS; field++)
+		if (code->field[field])
+			fields |= 1u << field;
+	return fields;
 }
 
-/* Fields of one word become NOTHING or MISSING. r0 and r5 are lost. */
-static void mark(struct code *code, int first, int last, __u64 what)
+void filter_mark(struct code *code, unsigned int fields, __u32 what)
 {
-	if (!any(code, first, last))
+	if (!fields)
 		return;
-	load(code, BPF_DW, BPF_REG_0, code->zero);
-	filter_constant64(code, BPF_REG_5, what);
-	filter_emit(code, BPF_ALU64_REG(BPF_XOR, BPF_REG_0, BPF_REG_5));
-	for (int field = first; field <= last; field++)
-		set(code, field);
+	load(code, BPF_W, BPF_REG_0, code->zero);
+	if (what)
+		filter_emit(code, BPF_ALU64_IMM(BPF_XOR, BPF_REG_0, what));
+	for (int field = 0; field < FIELDS; field++)
+		if (fields >> field & 1)
+			store(code, BPF_W, BPF_REG_0, code->field[field] + UPPER_HALF);
 }
 
 /* 16 bytes at offset. */
@@ -172,108 +176,13 @@ static void make_address(struct code *code, int field, __u32 offset)
 
 	if (!code->field[field])
 		return;
-	mark(code, field, field, MISSING);
+	filter_mark(code, 1u << field, MISSING);
 	filter_unless(code, offset + 4, &is_short);
 	filter_fetch(code, offset, 4);
-	filter_forget(code, BPF_REG_0, BPF_REG_5);
-	set(code, field);
+	store(code, BPF_W, BPF_REG_0, code->field[field] + LOWER_HALF);
+	filter_mark(code, 1u << field, 0);
 	filter_land(code, &is_short);
 	filter_renew(code);
-}
-
-/* Ports, at an offset from r4. */
-static void make_ports(struct code *code, __u32 offset, struct jumps *done)
-{
-	for (int i = 0; i < 2; i++) {
-		if (!code->field[F_SOURCE_PORT + i])
-			continue;
-		filter_unless(code, offset + 2 * i + 2, done);
-		filter_fetch(code, offset + 2 * i, 2);
-		filter_emit(code, BPF_ENDIAN(BPF_TO_BE, BPF_REG_0, 16));
-		filter_forget(code, BPF_REG_0, BPF_REG_5);
-		set(code, F_SOURCE_PORT + i);
-	}
-}
-
-/* Behind the IPv6 header is that of a fragment, and behind it what proto asks for; no ports are looked for there. */
-static void make_fragment(struct code *code, __u32 offset, struct jumps *done)
-{
-	struct jumps other = { .n = 0 };
-
-	filter_jump_ahead(code, &other, BPF_JMP32_IMM(BPF_JNE, BPF_REG_0, IP_FRAGMENT, 0));
-	mark(code, F_SOURCE_PORT, F_DESTINATION_PORT, NOTHING);
-	mark(code, F_NUMBER, F_NUMBER, MISSING);
-	filter_unless(code, offset + 1, done);
-	filter_fetch(code, offset, 1);
-	filter_forget(code, BPF_REG_0, BPF_REG_5);
-	set(code, F_NUMBER);
-	filter_jump_ahead(code, done, BPF_JMP_A(0));
-	filter_land(code, &other);
-}
-
-/* The protocol, which stands at an offset, and stays in r0; fields from first on are missing without it. */
-static void make_protocol(struct code *code, int first, __u32 offset, struct jumps *done)
-{
-	mark(code, first, F_NUMBER, MISSING);
-	filter_unless(code, offset + 1, done);
-	filter_fetch(code, offset, 1);
-	filter_forget(code, BPF_REG_0, BPF_REG_5);
-	set(code, F_PROTOCOL);
-	set(code, F_NUMBER);
-}
-
-/* To done unless r0 is a protocol that has ports. */
-static void need_ports(struct code *code, struct jumps *done)
-{
-	static const __u8 protocols[] = { IP_TCP, IP_UDP, IP_SCTP };
-	struct jumps has_ports = { .n = 0 };
-
-	for (int i = 0; i < 3; i++)
-		filter_jump_ahead(code, &has_ports, BPF_JMP32_IMM(BPF_JEQ, BPF_REG_0, protocols[i], 0));
-	mark(code, F_SOURCE_PORT, F_DESTINATION_PORT, NOTHING);
-	filter_jump_ahead(code, done, BPF_JMP_A(0));
-	filter_land(code, &has_ports);
-}
-
-/* The fields of IPv4. r4 goes on to where ports stand. */
-static void make4(struct code *code, struct jumps *done)
-{
-	__u32 base = code->c->field_header;
-	struct jumps later = { .n = 0 };
-
-	make_address(code, F_SOURCE, base + 12);
-	make_address(code, F_DESTINATION, base + 16);
-	if (!any(code, F_TRANSPORT, F_NUMBER))
-		return;
-	make_protocol(code, F_TRANSPORT, base + 9, done);
-	set(code, F_TRANSPORT);
-	filter_fetch(code, base + 6, 2);
-	filter_jump_ahead(code, &later, BPF_JMP32_IMM(BPF_JSET, BPF_REG_0, htons(0x1fff), 0));
-	filter_fetch(code, base + 9, 1);
-	need_ports(code, done);
-	filter_fetch(code, base, 1);
-	filter_emit(code, BPF_ALU32_IMM(BPF_AND, BPF_REG_0, 0xf));
-	filter_emit(code, BPF_ALU32_IMM(BPF_LSH, BPF_REG_0, 2));
-	filter_emit(code, BPF_ALU64_REG(BPF_ADD, BPF_REG_4, BPF_REG_0));
-	make_ports(code, base, done);
-	filter_jump_ahead(code, done, BPF_JMP_A(0));
-	filter_land(code, &later);
-	mark(code, F_TRANSPORT, F_DESTINATION_PORT, NOTHING);
-}
-
-static void make6(struct code *code, struct jumps *done)
-{
-	__u32 base = code->c->field_header;
-
-	make_address6(code, F_SOURCE6, base + 8);
-	make_address6(code, F_DESTINATION6, base + 24);
-	if (!any(code, F_SOURCE_PORT, F_NUMBER))
-		return;
-	make_protocol(code, F_SOURCE_PORT, base + 6, done);
-	if (code->field[F_NUMBER])
-		make_fragment(code, base + 40, done);
-	need_ports(code, done);
-	make_ports(code, base + 40, done);
 }
 
 void filter_reach_type(struct code *code, struct jumps *done)
@@ -281,15 +190,20 @@ void filter_reach_type(struct code *code, struct jumps *done)
 	filter_unless(code, filter_is_ethernet(code) ? code->c->field_header : 1, done);
 }
 
+void filter_tell_version(struct code *code, __u32 base, struct jumps *six, struct jumps *done)
+{
+	filter_fetch(code, base, 1);
+	filter_emit(code, BPF_ALU32_IMM(BPF_AND, BPF_REG_0, 0xf0));
+	filter_jump_ahead(code, six, BPF_JMP32_IMM(BPF_JEQ, BPF_REG_0, 0x60, 0));
+	filter_jump_ahead(code, done, BPF_JMP32_IMM(BPF_JNE, BPF_REG_0, 0x40, 0));
+}
+
 void filter_field_type(struct code *code, struct jumps *arp, struct jumps *six, struct jumps *done)
 {
 	__u32 base = code->c->field_header;
 
-	if (!filter_is_ethernet(code)) { /* IP's version tells */
-		filter_fetch(code, 0, 1);
-		filter_emit(code, BPF_ALU32_IMM(BPF_AND, BPF_REG_0, 0xf0));
-		filter_jump_ahead(code, six, BPF_JMP32_IMM(BPF_JEQ, BPF_REG_0, 0x60, 0));
-		filter_jump_ahead(code, done, BPF_JMP32_IMM(BPF_JNE, BPF_REG_0, 0x40, 0));
+	if (!filter_is_ethernet(code)) {
+		filter_tell_version(code, 0, six, done);
 		return;
 	}
 	filter_fetch(code, base - 2, 2);
@@ -316,25 +230,25 @@ static void make_upper(struct code *code, int field)
 	filter_store(code, BPF_REG_0, to);
 }
 
-void filter_make_fields(struct code *code)
+void filter_make_addresses(struct code *code)
 {
 	struct jumps arp = { .n = 0 }, six = { .n = 0 }, done = { .n = 0 };
+	const unsigned int fields = filter_fields_of(code), four = fields & (1u << F_SOURCE | 1u << F_DESTINATION);
 	__u32 base = code->c->field_header;
-	int has_arp = filter_is_ethernet(code) && any(code, F_SOURCE, F_DESTINATION);
+	int has_arp = filter_is_ethernet(code) && four;
 
-	if (!any(code, 0, FIELDS - 1))
+	if (!(fields & ADDRESSES))
 		return;
 	filter_begin(code);
 	for (int field = F_SOURCE6; field <= F_DESTINATION6; field++)
 		for (int i = 0; code->field[field] && i < 4; i++)
 			filter_store(code, BPF_REG_0, code->field[field] + 8 * i);
-	mark(code, F_SOURCE, F_DESTINATION, MISSING);
-	mark(code, F_TRANSPORT, F_NUMBER, MISSING);
+	filter_mark(code, four, MISSING);
 	filter_reach_type(code, &done);
-	mark(code, F_SOURCE, F_DESTINATION, NOTHING);
-	mark(code, F_TRANSPORT, F_NUMBER, NOTHING);
+	filter_mark(code, four, NOTHING);
 	filter_field_type(code, has_arp ? &arp : NULL, &six, &done);
-	make4(code, &done);
+	make_address(code, F_SOURCE, base + 12);
+	make_address(code, F_DESTINATION, base + 16);
 	filter_jump_ahead(code, &done, BPF_JMP_A(0));
 	if (has_arp) {
 		filter_land(code, &arp);
@@ -343,7 +257,8 @@ void filter_make_fields(struct code *code)
 		filter_jump_ahead(code, &done, BPF_JMP_A(0));
 	}
 	filter_land(code, &six);
-	make6(code, &done);
+	make_address6(code, F_SOURCE6, base + 8);
+	make_address6(code, F_DESTINATION6, base + 24);
 	filter_land(code, &done);
 	filter_meet(code);
 	make_upper(code, F_SOURCE6);
@@ -390,12 +305,20 @@ static void address6_differs(struct code *code, const struct test *test, const _
 		filter_emit(code, BPF_ALU64_REG(BPF_OR, regs[0], regs[2]));
 }
 
-/* A field of one word. */
+/* A field of one word; of what is no address, its upper half. */
 static void load_field(struct code *code, const struct test *test, int reg)
 {
-	load(code, BPF_DW, reg, code->field[test->size]);
+	int is_address = test->size <= F_DESTINATION;
+
+	if (!is_address && !code->asks) {
+		filter_load_field(code, test, reg, 4);
+		return;
+	}
+	filter_load_field(code, test, reg, 8);
 	if (code->asks)
 		filter_doom(code, reg, 0);
+	if (!is_address)
+		filter_emit(code, BPF_ALU64_IMM(BPF_RSH, reg, 32));
 }
 
 static void address_differs(struct code *code, const struct test *test, const __u8 *regs)
@@ -404,7 +327,7 @@ static void address_differs(struct code *code, const struct test *test, const __
 
 	load_field(code, test, regs[0]);
 	if (test->mask != 0xffffffff) {
-		filter_constant64(code, regs[1], htonl(test->mask) | NOTHING | MISSING);
+		filter_constant64(code, regs[1], htonl(test->mask) | (__u64)(NOTHING | MISSING) << 32);
 		filter_emit(code, BPF_ALU64_REG(BPF_AND, regs[0], regs[1]));
 	}
 	if (k > 0x7fffffff) { /* whose sign would be extended */
@@ -415,16 +338,14 @@ static void address_differs(struct code *code, const struct test *test, const __
 	}
 }
 
-/* One of two differences is negative where a port is outside. */
-static void leaves_range(struct code *code, const struct test *test, const __u8 *regs)
+/* One bit if a port is outside: to 32 bits what is below is far above. */
+static void leaves_range(struct code *code, const struct test *test, int reg)
 {
-	load_field(code, test, regs[0]);
-	filter_emit(code, BPF_MOV64_REG(regs[1], regs[0]));
-	filter_emit(code, BPF_ALU64_IMM(BPF_SUB, regs[0], test->k));
-	filter_emit(code, BPF_ALU64_IMM(BPF_NEG, regs[1], 0));
-	filter_emit(code, BPF_ALU64_IMM(BPF_ADD, regs[1], test->k + test->span));
-	filter_emit(code, BPF_ALU64_REG(BPF_OR, regs[0], regs[1]));
-	filter_emit(code, BPF_ALU64_IMM(BPF_RSH, regs[0], 63));
+	load_field(code, test, reg);
+	filter_emit(code, BPF_ALU32_IMM(BPF_SUB, reg, test->k << VALUE));
+	filter_emit(code, BPF_ALU64_IMM(BPF_NEG, reg, 0));
+	filter_emit(code, BPF_ALU64_IMM(BPF_ADD, reg, test->span << VALUE));
+	filter_emit(code, BPF_ALU64_IMM(BPF_RSH, reg, 63));
 }
 
 int filter_field_differs(struct code *code, const struct test *test, const __u8 *regs)
@@ -434,16 +355,16 @@ int filter_field_differs(struct code *code, const struct test *test, const __u8 
 		return 64;
 	}
 	if (test->span) {
-		leaves_range(code, test, regs);
+		leaves_range(code, test, regs[0]);
 		return 1;
 	}
 	if (test->size <= F_DESTINATION) {
 		address_differs(code, test, regs);
-	} else {
-		load_field(code, test, regs[0]);
-		filter_emit(code, BPF_ALU64_IMM(BPF_XOR, regs[0], test->k));
+		return 34; /* MISSING is the last bit */
 	}
-	return 34; /* MISSING is the last bit */
+	load_field(code, test, regs[0]);
+	filter_emit(code, BPF_ALU64_IMM(BPF_XOR, regs[0], test->k << VALUE));
+	return 21; /* NONE is */
 }
 
 /* Both load half a word, of which the verifier does not know that it is the same as the word's. What of an address
@@ -459,6 +380,6 @@ void filter_field_missing(struct code *code, const struct test *test, int reg)
 		filter_field_mask(code, test->size, reg);
 		filter_emit(code, BPF_ALU32_IMM(BPF_XOR, reg, -1));
 	} else {
-		load(code, BPF_W, reg, code->field[test->size] + UPPER_HALF);
+		filter_load_field(code, test, reg, 4);
 	}
 }

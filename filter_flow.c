@@ -192,9 +192,9 @@ static int implied(const struct test *is, const struct test *asked)
 }
 
 /* A field is there, and so are those that are in front of it. */
-static void learn_valid(struct flow *flow, __u32 *facts, int field)
+static void learn_valid(struct flow *flow, __u32 *facts, const struct test *at, int field)
 {
-	const struct test valid = { .kind = V_VALID, .size = field };
+	const struct test valid = { .kind = V_VALID, .size = field, .offset = at->offset, .base = at->base };
 
 	for (int i = flow->values[hash_value(&valid)]; i >= 0; i = flow->comparisons[i].sibling)
 		if (filter_same_value(&valid, &flow->c->tests[flow->comparisons[i].test]))
@@ -204,10 +204,10 @@ static void learn_valid(struct flow *flow, __u32 *facts, int field)
 	case F_DESTINATION6:
 	case F_DESTINATION_PORT:
 	case F_NUMBER:
-		learn_valid(flow, facts, field - 1);
+		learn_valid(flow, facts, at, field - 1);
 		break;
 	case F_PROTOCOL:
-		learn_valid(flow, facts, F_TRANSPORT);
+		learn_valid(flow, facts, at, F_TRANSPORT);
 	}
 }
 
@@ -216,11 +216,11 @@ static void learn_valid(struct flow *flow, __u32 *facts, int field)
  * IPv6 there is no such address. (A port may stand in front of addresses, where a header is said to be shorter than
  * any is.)
  */
-static void learn_field(struct flow *flow, __u32 *facts, int field)
+static void learn_field(struct flow *flow, __u32 *facts, const struct test *is)
 {
-	learn_valid(flow, facts, field);
-	if (field <= F_DESTINATION_PORT)
-		learn_valid(flow, facts, F_NUMBER);
+	learn_valid(flow, facts, is, is->size);
+	if (is->size <= F_DESTINATION_PORT)
+		learn_valid(flow, facts, is, F_NUMBER);
 }
 
 /* A test had an outcome: so much is known behind it. */
@@ -232,9 +232,9 @@ static void learn_outcome(struct flow *flow, __u32 *facts, int test, int outcome
 		return;
 	learn(flow, facts, flow->number[test], outcome);
 	if (outcome && t->kind == V_VALID)
-		learn_valid(flow, facts, t->size);
+		learn_valid(flow, facts, t, t->size);
 	if (outcome && t->kind == V_FIELD && !filter_is_address6(t->size))
-		learn_field(flow, facts, t->size);
+		learn_field(flow, facts, t);
 	if (t->op != ANY_OF && (!outcome || t->op != BPF_JEQ))
 		return;
 	for (int i = flow->values[hash_value(t)]; i >= 0; i = flow->comparisons[i].sibling) {
@@ -350,14 +350,14 @@ static __u32 need_of_test(const struct compiler *c, const struct test *test)
 }
 
 /* How much a frame that matches has at least if a test holds: fields are as filter_field.c makes them. */
-static __u32 need_of_holding(const struct compiler *c, const struct test *test)
+static __u32 need_of_holding(const struct test *test)
 {
 	static const __u8 ends[] = {
 		[F_SOURCE] = 16, [F_DESTINATION] = 20, [F_SOURCE6] = 24, [F_DESTINATION6] = 40,
 		[F_SOURCE_PORT] = 10, [F_DESTINATION_PORT] = 10, [F_TRANSPORT] = 10, [F_PROTOCOL] = 7, [F_NUMBER] = 7,
 	};
 
-	return test->kind == V_FIELD ? c->field_header + ends[test->size] : 0;
+	return test->kind == V_FIELD ? test->offset + ends[test->size] : 0;
 }
 
 /* From the last test to the first. A frame that has less will not match: so one check does for many. */
@@ -373,7 +373,7 @@ static void find_needs(struct flow *flow, int n)
 		for (int outcome = 0; outcome < 2; outcome++) {
 			int to = test->to[outcome];
 			__u32 need = to == NO_MATCH ? ~0u : to == MATCH ? 0 : tests[to].need;
-			__u32 held = outcome ? need_of_holding(flow->c, test) : 0;
+			__u32 held = outcome ? need_of_holding(test) : 0;
 
 			if (need < held)
 				need = held;

@@ -204,17 +204,35 @@ int filter_relate(struct compiler *c, int left, int right, int op)
 	return last_test(c);
 }
 
-/* Is such a value a field: is this the header that fields are of? */
+__u32 filter_tells_version(const struct compiler *c)
+{
+	return c->labels ? LABELS : c->link == L_PPP ? PPP : 0;
+}
+
+/* Is such a value a field, of this header? (Of all, that is of one so far in front that what is behind it is copied.) */
 int filter_has_field(const struct compiler *c, enum field field)
 {
-	return c->fields >> field & 1 && c->payload + c->network == c->field_header && !c->labels &&
-	       c->link != L_PPP;
+	__u32 header = c->payload + c->network;
+
+	if (!(c->fields >> field & 1))
+		return 0;
+	if (header == c->field_header && !filter_tells_version(c) && c->has_many)
+		return 1;
+	return c->has_ports && field != F_CHAIN && !filter_is_address(field) && header <= SCRATCH_COPY / 2;
+}
+
+static int of_field(struct compiler *c, enum test_kind kind, enum field field, int op, __u32 k)
+{
+	int group = filter_masked(c, kind, c->payload + c->network, field, 0, op, k);
+
+	c->tests[group].base = filter_tells_version(c);
+	return group;
 }
 
 /* Do what a group does, but fail the whole filter where it goes on with outcome and a field is missing. */
 static int unless_missing(struct compiler *c, int group, int outcome, enum field field)
 {
-	int valid = filter_masked(c, V_VALID, 0, field, 0, BPF_JNE, 0);
+	int valid = of_field(c, V_VALID, field, BPF_JNE, 0);
 
 	c->tests[valid].to[0] = NO_MATCH;
 	c->tests[valid].exits[0] = (struct exits){ -1, -1 };
@@ -223,7 +241,7 @@ static int unless_missing(struct compiler *c, int group, int outcome, enum field
 
 static int field_is(struct compiler *c, enum field field, __u32 mask, __u32 k, __u32 span)
 {
-	int group = filter_masked(c, V_FIELD, 0, field, 0, BPF_JLE, k);
+	int group = of_field(c, V_FIELD, field, BPF_JLE, k);
 
 	c->tests[group].span = span;
 	c->tests[group].mask = mask;

@@ -174,12 +174,6 @@ int filter_mac(struct compiler *c, const struct token *token, const __u8 address
 	return directed(c, q.direction, mac_at(c, 6, address), mac_at(c, 0, address));
 }
 
-/* Where the Ethernet type does not say which version of IP it is: what does. */
-static __u32 tells_version(const struct compiler *c)
-{
-	return c->labels ? LABELS : c->link == L_PPP ? PPP : 0;
-}
-
 /* The port at 0 (source) or 2 behind a header of IPv4, IPv6 or EITHER. */
 static int port_at(struct compiler *c, unsigned int version, __u32 offset, __u32 low, __u32 high)
 {
@@ -191,7 +185,7 @@ static int port_at(struct compiler *c, unsigned int version, __u32 offset, __u32
 	group = low == high ? filter_compare(c, kind, offset, 2, BPF_JEQ, low) :
 		filter_between(c, kind, offset, 2, low, high);
 	if (version == EITHER)
-		c->tests[group].base |= EITHER | tells_version(c);
+		c->tests[group].base |= EITHER | filter_tells_version(c);
 	return group;
 }
 
@@ -258,10 +252,13 @@ int filter_protochain(struct compiler *c, const struct token *token, __u32 numbe
 		      enum protocol protocol)
 {
 	__u32 header = c->payload + c->network;
+	int is_field = header > CHAIN_WALKED_MAX && number <= 0xff && filter_has_field(c, F_PROTOCOL);
 	int group, chain;
 
 	if (protocol == P_DEFAULT && filter_has_field(c, F_CHAIN))
 		return filter_compare(c, V_CHAIN, 0, 0, BPF_JEQ, number);
+	if (protocol == P_DEFAULT && is_field)
+		return filter_field(c, F_PROTOCOL, 0, number, 0);
 	if (protocol == P_DEFAULT) {
 		group = filter_protochain(c, token, number, P_IP);
 		return filter_or(c, group, filter_protochain(c, token, number, P_IP6));
@@ -271,11 +268,13 @@ int filter_protochain(struct compiler *c, const struct token *token, __u32 numbe
 	group = filter_ethertype(c, token, protocol == P_IP ? ETH_IP : ETH_IP6);
 	if (filter_has_field(c, F_CHAIN))
 		return filter_and(c, group, filter_compare(c, V_CHAIN, 0, 0, BPF_JEQ, number));
+	if (is_field)
+		return filter_and(c, group, filter_field(c, F_PROTOCOL, 0, number, 0));
 	if (header > CHAIN_WALKED_MAX)
 		return filter_and(c, group, filter_compare(c, V_FRAME, header + (protocol == P_IP ? 9 : 6), 1,
 							   BPF_JEQ, number));
 	chain = filter_compare(c, V_CHAIN, header, protocol == P_IP ? 4 : 6, BPF_JEQ, number);
-	c->tests[chain].base = tells_version(c);
+	c->tests[chain].base = filter_tells_version(c);
 	return filter_and(c, group, chain);
 }
 

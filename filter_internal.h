@@ -7,6 +7,9 @@
  *	     -> filter_flow.c: known outcomes skipped; filter_join.c: in a long filter, tests joined
  *	     -> filter_code.c: instructions -> filter_steer.c: where all ways end, what the verifier remembers
  *
+ * A filter that takes the verifier long is compiled once more, if it asks for ports behind many headers: see
+ * filter_header.c.
+ *
  * A test loads one value of the frame and compares it. It has two ways out; what it loads from
  * beyond the frame's end makes the whole filter fail, as in classic BPF. So the tests and the
  * order in which they come are those of libpcap's own code, which decides which frames match.
@@ -86,6 +89,11 @@ static inline int filter_is_address6(int field)
 	return field == F_SOURCE6 || field == F_DESTINATION6;
 }
 
+static inline int filter_is_address(int field)
+{
+	return field <= F_DESTINATION6;
+}
+
 struct address {
 	__u8 bytes[16];
 	unsigned int prefix;
@@ -111,8 +119,9 @@ struct test {
 	__u8 size;         /* bytes: 1, 2, 4, or 6 of an Ethernet address; V_CHAIN: 4 or 6, the version of IP, 0: of the
 	                    * chain that fields are of; V_FIELD, V_VALID: enum field */
 	__u8 op;           /* BPF_JEQ, BPF_JSET, BPF_JLE: from k to k + span, ANY_OF; V_ARITH: all */
-	__u32 offset;      /* in the frame, behind the IPv4 header, in struct packet */
-	__u32 base;        /* V_TRANSPORT: offset of the IPv4 header, with some of the above; V_CHAIN: PPP, LABELS */
+	__u32 offset;      /* in the frame, behind the IPv4 header, in struct packet; V_FIELD: of the network header */
+	__u32 base;        /* V_TRANSPORT: offset of the IPv4 header, with some of the above; V_CHAIN, V_FIELD: PPP,
+	                    * LABELS */
 	__u32 mask;        /* of the value */
 	__u32 k, span;     /* what it is compared with, host byte order; of 6 or 16 bytes the index in
 	                    * c->addresses */
@@ -127,6 +136,9 @@ struct test {
 };
 #define MATCH    (-2)
 #define NO_MATCH (-3)
+
+/* What costs so much is loaded otherwise if that costs less. */
+#define DEAR 8000
 
 /* Offsets up to here fit an instruction; farther loads go the way of computed ones. */
 #define FIXED_OFFSET_MAX 16000
@@ -147,6 +159,8 @@ struct compiler {
 	int depth;               /* of parentheses */
 	int is_long;             /* there are so many tests that each had better be short */
 	int is_mixed;            /* so many ways that the verifier needs help: see filter_copy.c */
+	int all_headers;         /* ports and protocols are fields of all headers, in scratch memory: see
+	                          * filter_header.c */
 	unsigned int fields;     /* 1 << enum field: such values are fields; F_CHAIN: see filter_chain.c */
 	int too_long;            /* why the compiler failed */
 	struct address *addresses;
@@ -157,7 +171,9 @@ struct compiler {
 	/* Where things are, at this point of the expression: vlan, mpls and pppoes shift it. */
 	enum link link;
 	__u32 link_header, link_type, payload;
-	__u32 field_header;      /* the network header that fields are of */
+	__u32 field_header;      /* the network header that fields are of, */
+	int has_many;            /* if there are so many of them; */
+	int has_ports;           /* ports and protocols are fields of what is here, too */
 	__u32 network, network_802_2; /* behind payload */
 	int labels;              /* MPLS labels passed */
 };
@@ -203,6 +219,9 @@ unsigned int filter_port_protocol(struct compiler *c, const struct token *token,
 int filter_relation(struct compiler *c);
 int filter_operator(const struct token *token);
 
+/* filter.c: are ports and protocols fields, from the next token on, as far as where all is shifted again? */
+void filter_look_ahead(struct compiler *c);
+
 /* filter_gen.c: groups of tests, and what joins them. token is what a message points at. */
 int filter_and(struct compiler *c, int a, int b);
 int filter_or(struct compiler *c, int a, int b);
@@ -216,6 +235,8 @@ int filter_compare(struct compiler *c, enum test_kind kind, __u32 offset, int si
 int filter_between(struct compiler *c, enum test_kind kind, __u32 offset, int size, __u32 low,
 		   __u32 high);
 int filter_any_of(struct compiler *c, __u32 offset, int size, __u32 a, __u32 b, __u32 other);
+/* Where the Ethernet type does not say which version of IP it is: what does. */
+__u32 filter_tells_version(const struct compiler *c);
 int filter_has_field(const struct compiler *c, enum field field);
 int filter_field(struct compiler *c, enum field field, __u32 mask, __u32 k, __u32 span);
 int filter_fields(struct compiler *c, enum field source, enum direction direction, __u32 mask, __u32 k,

@@ -80,6 +80,7 @@ int filter_vlan(struct compiler *c, const struct token *token, const struct toke
 	}
 	c->link_type += 4;
 	c->payload += 4;
+	filter_look_ahead(c);
 	return group;
 }
 
@@ -102,6 +103,7 @@ int filter_mpls(struct compiler *c, const struct token *token, const struct toke
 	c->network += 4;
 	c->network_802_2 += 4;
 	c->labels++;
+	filter_look_ahead(c);
 	return group;
 }
 
@@ -119,6 +121,7 @@ int filter_pppoes(struct compiler *c, const struct token *token, const struct to
 	c->link_header = c->link_type = header + 6;
 	c->payload = header + 8;
 	c->network = c->network_802_2 = 0;
+	filter_look_ahead(c);
 	return group;
 }
 

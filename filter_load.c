@@ -306,7 +306,7 @@ void filter_load_transport(struct code *code, int reg, __u32 from, __u32 offset,
 /* The same, offset counted from what reg holds, which is most at most, and 65535 - offset - size; r4 is lost. */
 void filter_load_indexed(struct code *code, int reg, __u32 most, __u32 offset, int size)
 {
-	if (code->pieces && (most > SCRATCH_SIZE || !filter_in_scratch(code, offset + size + most))) {
+	if (code->pieces && (most > SCRATCH_COPY || !filter_in_scratch(code, offset + size + most))) {
 		filter_load_piece(code, reg, reg, offset, size);
 		return;
 	}

@@ -109,7 +109,7 @@ static __u32 reach_of(const struct compiler *c, const struct test *test)
 	case V_TRANSPORT:
 		return (test->base & BASE) + test->offset + test->size + HEADER_MAX;
 	case V_FIELD:
-		return c->field_header + FIELDS_END;
+		return test->offset + FIELDS_END;
 	case V_CHAIN:
 		return (test->size ? test->offset : c->field_header) + CHAIN_END;
 	case V_ARITH:
@@ -123,7 +123,7 @@ void filter_fill_scratch(struct code *code)
 	for (int i = 0; i < code->nleaves; i++) {
 		__u32 end = reach_of(code->c, &code->c->tests[code->leaves[i]]);
 
-		if (end <= SCRATCH_SIZE && end > code->copied)
+		if (end <= SCRATCH_COPY && end > code->copied)
 			code->copied = end;
 	}
 	if (code->copied)

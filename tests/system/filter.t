@@ -105,8 +105,11 @@ tests/nested-tags deep >"$work/deep.pcap"
 compared "$work/deep.pcap" "$work/deep.txt" 'a hundred tags, labels or sessions'
 awk 'NR % 4 == 1' "$work/deep.txt" >"$work/some-deep.txt"
 compared "$work/deep.pcap" "$work/some-deep.txt" 'a hundred of them, not copied' --asked
+tests/nested-tags deep-filters ports >"$work/deep-ports.txt"
+compared "$work/deep.pcap" "$work/deep-ports.txt" 'two ports in each of them'
 told
 within "$(most "$work/deep.pcap" "$work/deep.txt")" 0 11500 'and the verifier goes through them about once'
+within "$(most "$work/deep.pcap" "$work/deep-ports.txt")" 0 11500 'and through that, too'
 
 # Frames that a driver hands over in several pieces: the same, so long that the rest of a page does not
 # hold them; the kernel copies them, or is asked for every byte of theirs.
@@ -119,6 +122,7 @@ awk 'NR % 9 == 0' tests/filter-expressions.txt >"$work/few.txt"
 awk 'NR % 3 == 0' "$work/long.txt" >>"$work/few.txt"
 compared "$work/large.pcap" "$work/few.txt" 'in pieces, each byte asked for' --asked
 tests/nested-tags deep large >"$work/deep-large.pcap"
+awk 'NR % 2' "$work/deep-ports.txt" >>"$work/some-deep.txt"
 compared "$work/deep-large.pcap" "$work/some-deep.txt" 'a hundred tags, labels or sessions, in pieces'
 told
 

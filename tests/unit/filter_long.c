@@ -359,6 +359,7 @@ static void test_joined(void)
 {
 	static const char *const primitives[] = {
 		"tcp", "arp", "port 53", "src and dst portrange 53-1024", "tcp dst portrange 8000-9000",
+		"tcp portrange 0-5000",
 		"src host 10.0.0.1", "net 192.168.2.0/24", "dst net 128.0.0.0/1", "host 2001:db8::1", "dst net fe80::/10",
 		"ether src 2:0:0:0:0:1", "ether multicast", "ip[6:2] & 0x1fff = 0", "ip[8] > 63", "ether[12:4] >= 0x86dd6000",
 		"len > 60", "stp", "vlan 100 and port 53", "vlan and host 10.0.0.2", "vlan and src net 10.0.0.0/30",
@@ -401,6 +402,80 @@ static void test_joined(void)
 	}
 }
 
+/* A packet behind so many labels or tags, or a session and labels in it. */
+static struct frame behind(const char *packet, int outer, int n)
+{
+	static const char *const begins[] = { "", "8100 0001 ", "8847", "8864 11000001 0028 " };
+	struct frame f = frame(packet, 0);
+	char text[512];
+	int at = sprintf(text, "%s", MACS), six = f.bytes[12] == 0x86;
+
+	for (int i = 1; i < n && outer == 1; i++)
+		at += sprintf(text + at, "8100 0001 ");
+	at += sprintf(text + at, "%s", begins[outer]);
+	if (outer == 3)
+		at += sprintf(text + at, n ? "0281" : six ? "0057" : "0021");
+	for (int i = 0; i < n && outer > 1; i++)
+		at += sprintf(text + at, "00001%x40", i == n - 1);
+	if (outer < 2)
+		at += sprintf(text + at, six ? "86dd" : "0800");
+	for (size_t i = 14; i < f.len; i++)
+		at += sprintf(text + at, "%02x", f.bytes[i]);
+	return frame(text, 0);
+}
+
+/* Frames of which the code for all headers says something else than that for frames in one piece. */
+static int headers_differ(const char *expression)
+{
+	static const char *const packets[] = { TCP, UDP, OPTIONS, LATER, SHORT_IHL, TCP6, FRAG6, HOPS6 };
+	char *more = repeat("(mpls and not tcp portrange 5-%1$d or not tcp port %1$d or udp port %1$d)", " and ", 40),
+	     text[16384];
+	struct filter filter;
+	int differ, stores = 0;
+
+	snprintf(text, sizeof(text), "%s or (less 1 and %s)", expression, more);
+	free(more);
+	differ = filter_compile(&filter, text, 0, LINK_ETHERNET, PIECES_COPIED);
+	for (size_t i = 0; i < filter.pieces_len; i++)
+		stores += BPF_CLASS(filter.pieces[i].code) == BPF_STX && filter.pieces[i].dst_reg != BPF_REG_10;
+	differ += !stores || !filter.pieces_alone;
+	for (size_t i = 0; i < sizeof(packets) / sizeof(*packets); i++)
+		for (int outer = 0; outer < 4; outer++)
+			for (int n = !outer; n < (outer ? 4 : 2); n++) {
+				struct frame f = behind(packets[i], outer, n);
+				struct machine m;
+
+				for (; f.len >= 14 && !differ; f.len--)
+					differ += run_compiled(&m, &filter, &f, 0) < 0;
+			}
+	filter_free(&filter);
+	return differ;
+}
+
+/* Where there are ports behind many tags or labels, those of all headers are put into scratch memory first. */
+static void test_headers(void)
+{
+	static const char *const outer[] = { "vlan and vlan and vlan", "mpls", "mpls 1 and mpls and mpls", "pppoes",
+					     "pppoes 1 and mpls and mpls" };
+	static const char *const inner[] = {
+		"(port 443 or tcp port 8080)", "not (src port 53 or dst portrange 1000-2000)", "(tcp portrange 1-65000 or not portrange 0-52)",
+		"(tcp[13] = 18 or port 1 or port 2)", "(proto 17 or ip6 proto 17 or src port 7 or src port 8)",
+		"(sctp port 5 or ip6 protochain 0 or not udp src port 53)",
+	};
+	char text[256];
+
+	for (size_t i = 0; i < sizeof(outer) / sizeof(*outer); i++) {
+		int differ = 0;
+
+		for (size_t j = 0; j < sizeof(inner) / sizeof(*inner); j++) {
+			snprintf(text, sizeof(text), "%s and %s", outer[i], inner[j]);
+			if (headers_differ(text) && ++differ)
+				printf("# %s\n", inner[j]);
+		}
+		ok(!differ, "%s: the same frames with the ports of all headers", outer[i]);
+	}
+}
+
 int main(void)
 {
 	test_code();
@@ -411,5 +486,6 @@ int main(void)
 	test_walks();
 	test_calls();
 	test_joined();
+	test_headers();
 	return done();
 }
