@@ -428,8 +428,8 @@ static struct frame behind(const char *packet, int outer, int n)
 static int headers_differ(const char *expression)
 {
 	static const char *const packets[] = { TCP, UDP, OPTIONS, LATER, SHORT_IHL, TCP6, FRAG6, HOPS6 };
-	char *more = repeat("(mpls and not tcp portrange 5-%1$d or not tcp port %1$d or udp port %1$d)", " and ", 40),
-	     text[16384];
+	char *more = repeat("(mpls and not tcp portrange 5-%1$d or not tcp port %1$d or udp port %1$d or "
+			    "not udp portrange 9-%1$d or sctp port %1$d)", " and ", 40), text[16384];
 	struct filter filter;
 	int differ, stores = 0;
 
