@@ -206,10 +206,10 @@ static int attempt(struct filter *filter, const char *expression, unsigned int p
 	return err;
 }
 
-/* The code of another filter for all frames, if that costs less. */
+/* The code of another filter for all frames, if that costs less: a little more in instructions is less in time. */
 static void take_cheaper(struct filter *filter, struct filter *other)
 {
-	if (other->pieces && other->cost < filter->cost) {
+	if (other->pieces && other->cost < filter->cost + filter->cost / 8) {
 		free(filter->pieces);
 		filter->pieces = other->pieces;
 		filter->pieces_len = other->pieces_len;

@@ -138,7 +138,7 @@ struct test {
 #define NO_MATCH (-3)
 
 /* What costs so much is loaded otherwise if that costs less. */
-#define DEAR 8000
+#define DEAR 10000
 
 /* Offsets up to here fit an instruction; farther loads go the way of computed ones. */
 #define FIXED_OFFSET_MAX 16000
