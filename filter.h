@@ -28,7 +28,7 @@ struct filter {
 	int no_pieces;            /* 1: there would be too much code for frames in pieces */
 	int wants_key;            /* 1: it looks at packet.key */
 	int pieces_copied;        /* 1: they are for scratch memory */
-	int cost;                 /* of loading it, in instructions, if it has many ways: see filter_steer.c */
+	int cost;                 /* of loading all that will be, in instructions (see filter_steer.c); 0: little */
 	int pieces_alone;         /* 1: is right for others, too, and it would take long to load both */
 	int column;               /* of the word that error is about, from 1; 0: none */
 	char error[200];

@@ -30,7 +30,8 @@ void filter_renew(struct code *code)
  */
 void filter_begin(struct code *code)
 {
-	/* Words whose bytes are stored apart, by tests or by the kernel: to the verifier they are such from now on. */
+	/* Words whose bytes are stored apart, by tests or by the kernel: to the verifier they are such from now on. So
+	 * are fields of one word, which are stored half by half. */
 	const int apart[] = { code->loaded, code->chain, code->chain ? code->chain + 8 : 0 };
 
 	if (code->begun) {

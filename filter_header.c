@@ -5,8 +5,8 @@
  * They are made of one header, on the stack; or of all headers that there may be, behind each "vlan", "mpls" or
  * "pppoes" another one. There is no room for so many on the stack, so they are behind the frame's copy in scratch
  * memory, and the code is for frames that are copied. There all can be loaded that is asked for, so it does without a
- * branch, each of which costs the verifier as much as ten instructions: what a frame is too short for is garbage, and
- * marked as missing. Of numbers that are 0 or 1, AND is a product; a number below 2^63, less 1, has its last bit set
+ * branch, each of which costs the verifier as much as ten instructions: what a frame is too short for is garbage (what
+ * the last frame had there, a type, too), and marked as missing by the frame's length alone. Of numbers that are 0 or 1, AND is a product; a number below 2^63, less 1, has its last bit set
  * if it was 0.
  */
 #include <stddef.h>
@@ -160,6 +160,15 @@ static const struct bpf_insn is_last[] = {
 	BPF_ALU64_REG(BPF_SUB, BPF_REG_1, BPF_REG_0),
 };
 
+/* FOUR, SIX = 0 if r1, which says how many bytes are behind the type, is negative: then they are garbage. */
+static const struct bpf_insn is_there[] = {
+	BPF_MOV64_REG(BPF_REG_0, BPF_REG_1),
+	BPF_ALU64_IMM(BPF_RSH, BPF_REG_0, 63),
+	IS_NOT(BPF_REG_0),
+	BPF_ALU64_REG(BPF_AND, FOUR, BPF_REG_0),
+	BPF_ALU64_REG(BPF_AND, SIX, BPF_REG_0),
+};
+
 /* P = the protocol; r1 bytes are behind it. */
 static const struct bpf_insn protocol[] = {
 	IS_MISSING(BPF_REG_1),
@@ -204,7 +213,7 @@ static const struct bpf_insn first[] = {
 	IS_ZERO(FIRST),
 };
 
-/* P, but none in IPv6 or a later fragment. */
+/* P, but none in IPv6 (where it may be missing, and nobody asks), or a later fragment. */
 static const struct bpf_insn transport[] = {
 	BPF_MOV64_REG(BPF_REG_0, FOUR),
 	BPF_ALU64_REG(BPF_AND, BPF_REG_0, FIRST),
@@ -280,8 +289,9 @@ static void emit_all(struct code *code, const struct header *header, const struc
 }
 #define EMIT(insns) emit_all(code, header, insns, sizeof(insns) / sizeof(*insns))
 
-/* FOUR, SIX = 1 if it is a header of that version, else 0; r1 = how many bytes are behind the protocol, or behind what
- * says that there is none. */
+/* FOUR, SIX = 1 if it is a header of that version, else 0, or (if the type may not be there, and all but F_TRANSPORT is
+ * missing then, whatever they are) either; r1 = how many bytes are behind the protocol, or behind what says that there
+ * is none. */
 static void tell(struct code *code, const struct header *header)
 {
 	int labels = header->base & LABELS, is_typed = !labels && header->offset, is_ppp = header->base & PPP;
@@ -313,6 +323,8 @@ static void tell(struct code *code, const struct header *header)
 	EMIT(is);
 	if (labels)
 		EMIT(is_last);
+	if (header->fields >> F_TRANSPORT & 1)
+		EMIT(is_there);
 	EMIT(more);
 }
 
@@ -330,6 +342,7 @@ static void make_header(struct code *code, const struct header *header)
 		EMIT(ports);
 }
 
+/* By its offset: each shift leads further behind. */
 static struct header *find(struct code *code, const struct test *test)
 {
 	struct header *header = code->headers;

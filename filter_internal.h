@@ -119,9 +119,10 @@ struct test {
 	__u8 size;         /* bytes: 1, 2, 4, or 6 of an Ethernet address; V_CHAIN: 4 or 6, the version of IP, 0: of the
 	                    * chain that fields are of; V_FIELD, V_VALID: enum field */
 	__u8 op;           /* BPF_JEQ, BPF_JSET, BPF_JLE: from k to k + span, ANY_OF; V_ARITH: all */
-	__u32 offset;      /* in the frame, behind the IPv4 header, in struct packet; V_FIELD: of the network header */
-	__u32 base;        /* V_TRANSPORT: offset of the IPv4 header, with some of the above; V_CHAIN, V_FIELD: PPP,
-	                    * LABELS */
+	__u32 offset;      /* in the frame, behind the IPv4 header, in struct packet; V_FIELD, V_VALID: of the network
+	                    * header */
+	__u32 base;        /* V_TRANSPORT: offset of the IPv4 header, with some of the above; V_CHAIN, V_FIELD, V_VALID:
+	                    * PPP, LABELS */
 	__u32 mask;        /* of the value */
 	__u32 k, span;     /* what it is compared with, host byte order; of 6 or 16 bytes the index in
 	                    * c->addresses */

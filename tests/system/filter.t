@@ -94,8 +94,8 @@ compared "$work/most.pcap" "$work/some-pairs.txt" 'pairs of primitives'
 
 # Those that a search found, once up to 290,000 instructions.
 tests/slow-filters known >"$work/slow.txt"
-within "$(most "$work/most.pcap" "$work/slow.txt")" 0 18000 'and through what once took long'
-within "$(most "$capture" "$work/slow.txt")" 0 20000 'and through that, in pieces'
+within "$(most "$work/most.pcap" "$work/slow.txt")" 0 14000 'and through what once took long'
+within "$(most "$capture" "$work/slow.txt")" 0 14000 'and through that, in pieces'
 tests/slow-filters known 40 | grep -v '^(*not protochain' >"$work/some-slow.txt" # tcpdump lacks registers for those
 chains "$work/most.pcap" "$work/some-slow.txt" 'what once took long'
 
