@@ -249,6 +249,13 @@ static void emit_equal(struct code *code, const struct test *test, int i)
 	}
 }
 
+/* Is a value that is most at most never so? The verifier knows, too: what it does not go through has no place in
+ * filter_steer.c. */
+static int is_never(const struct test *test, __u32 most, __u32 k)
+{
+	return test->op == BPF_JGT ? most <= k : (test->op == BPF_JEQ || test->op == BPF_JGE) && most < k;
+}
+
 static void emit_relation(struct code *code, const struct test *test)
 {
 	const struct arith *right = &code->c->ariths[test->right];
@@ -256,7 +263,10 @@ static void emit_relation(struct code *code, const struct test *test)
 	code->now.value[0] = code->now.value[1] = -1;
 	if (right->kind == A_NUMBER) {
 		filter_evaluate(code, test->left, 0);
-		branch(code, test, BPF_JMP32_IMM(test->op, BPF_REG_0, right->number, 0), 0);
+		if (is_never(test, filter_most(code->c, test->left), right->number))
+			always(code, test, 0);
+		else
+			branch(code, test, BPF_JMP32_IMM(test->op, BPF_REG_0, right->number, 0), 0);
 		return;
 	}
 	filter_evaluate_both(code, test->left, test->right, 0, BPF_REG_4);

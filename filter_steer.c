@@ -3,8 +3,8 @@
  * Where all ways end; and where the verifier is to remember.
  *
  * It goes through a program depth first, straight on first, and leaves a way where it has gone on from what it
- * knows before. It may remember what it knows at conditional jumps and at what jumps lead to, but does so only if it
- * has gone through eight instructions and two jumps since the last time (is_state_visited() in Linux's
+ * knows before. It may remember what it knows at conditional jumps, at what jumps lead to and behind calls, but does so
+ * only if it has gone through eight instructions and two jumps since the last time (is_state_visited() in Linux's
  * kernel/bpf/verifier.c). Where it does not, what follows is gone through once more for each way that leads
  * there, as far as to where it does.
  *
@@ -120,9 +120,14 @@ static int is_exit(const struct bpf_insn *insn)
 	return insn->code == (BPF_JMP | BPF_EXIT);
 }
 
+static int is_call(const struct bpf_insn *insn)
+{
+	return insn->code == (BPF_JMP | BPF_CALL);
+}
+
 static int is_jump(const struct bpf_insn *insn)
 {
-	return is_of_jumps(insn) && !is_exit(insn) && BPF_OP(insn->code) != BPF_CALL;
+	return is_of_jumps(insn) && !is_exit(insn) && !is_call(insn);
 }
 
 static int is_always(const struct bpf_insn *insn)
@@ -135,6 +140,8 @@ static void look(struct steer *steer, const struct code *code)
 	for (size_t i = 0; i < code->len; i++) {
 		const struct bpf_insn *insn = &steer->insns[i];
 
+		if (is_call(insn))
+			steer->places[i + 1].may = 1;
 		if (!is_jump(insn))
 			continue;
 		steer->places[i + 1 + insn->off].may = 1;
