@@ -31,6 +31,8 @@
 
 /* What of the program is in front of the filter since the verifier has remembered something (xdp_prog.c). */
 static const int in_front[][2] = { { 18, 0 }, { 3, 1 } }; /* instructions and jumps; of frames in pieces */
+/* And of what is behind it, which is gone through when the first way ends: where it is no match, where it is one. */
+static const int behind[][2] = { { 3, 2 }, { 2, 1 } };
 
 /* Of each instruction. */
 struct place {
@@ -39,7 +41,8 @@ struct place {
 	__u8 does;      /* and does */
 	__u8 seen;
 	__u8 insns;     /* to put in front, behind which ways that jump there come in: such that do nothing, */
-	__u8 jumps;     /* and then jumps that lead nowhere */
+	__u8 jumps;     /* and then jumps that lead nowhere, */
+	__u8 kept;      /* of which it remembers these */
 	__u32 at;       /* where it is then */
 };
 
@@ -49,6 +52,7 @@ struct steer {
 	__u32 *later;   /* where conditional jumps lead that have not been gone along yet */
 	int nlater;
 	int ninsns, njumps; /* since it has remembered something */
+	int outcome;    /* r0, where a way ends; -1: one has ended */
 	int straight;   /* it had come straight on to where it comes from */
 	int puts;       /* have it remember */
 	int cost;
@@ -167,28 +171,46 @@ static struct place *on_way(struct steer *steer, size_t from, size_t to)
 	return steer->straight ? &steer->places[from] : NULL;
 }
 
-static void come(struct steer *steer, size_t from, size_t to)
+/* Go through what is put in front on that way, where it may remember at jumps, too. */
+static void pass(struct steer *steer, struct place *way)
+{
+	steer->ninsns += way->insns;
+	for (int i = 0; i < way->jumps; i++) {
+		if (steer->ninsns >= INSNS && steer->njumps >= JUMPS && !(way->kept >> i & 1)) {
+			way->kept |= 1 << i;
+			steer->ninsns = steer->njumps = 0;
+		}
+		steer->ninsns++;
+		steer->njumps++;
+	}
+}
+
+/* Returns 1 if it has been there and remembers: then it goes no further. */
+static int come(struct steer *steer, size_t from, size_t to)
 {
 	struct place *place = &steer->places[to], *way = on_way(steer, from, to);
 	int insns, jumps;
 
-	if (way) {
-		steer->ninsns += way->insns + way->jumps;
-		steer->njumps += way->jumps;
-	}
+	if (way)
+		pass(steer, way);
 	insns = INSNS - steer->ninsns;
 	jumps = JUMPS - steer->njumps;
-	if (!place->may || place->does)
-		return;
+	if (place->does) {
+		steer->ninsns++;
+		return 1;
+	}
+	if (!place->may)
+		return 0;
 	if (insns > 0 || jumps > 0) {
 		if (!steer->puts || !place->meet || place->seen || !way)
-			return;
+			return 0;
 		way->jumps = jumps > 0 ? jumps : 0;
 		insns -= way->jumps;
 		way->insns = insns > 0 ? insns : jumps > 0; /* one that the jumps ask about */
 	}
 	place->does = 1;
 	steer->ninsns = steer->njumps = 0;
+	return 0;
 }
 
 /* Go through one instruction. Returns the next one, or at an end the same. */
@@ -199,8 +221,16 @@ static size_t step(struct steer *steer, size_t at)
 	steer->ninsns++;
 	steer->njumps += is_of_jumps(insn);
 	steer->cost++;
-	if (is_exit(insn))
+	if (is_exit(insn)) {
+		if (steer->outcome >= 0) {
+			steer->ninsns = behind[steer->outcome][0];
+			steer->njumps = behind[steer->outcome][1];
+		}
+		steer->outcome = -1;
 		return at;
+	}
+	if (insn->code == (BPF_ALU64 | BPF_MOV | BPF_K) && steer->outcome >= 0)
+		steer->outcome = insn->imm & 1;
 	if (is_always(insn))
 		return at + 1 + insn->off;
 	if (is_jump(insn)) {
@@ -217,11 +247,11 @@ static void go_along(struct steer *steer, const struct code *code)
 
 	steer->ninsns = in_front[code->pieces][0];
 	steer->njumps = in_front[code->pieces][1];
+	steer->outcome = 0;
 	for (int steps = 0; steps < STEPS_MAX; steps++) {
 		int done;
 
-		come(steer, from, at);
-		done = steer->places[at].does && steer->places[at].seen;
+		done = come(steer, from, at);
 		from = at;
 		if (!done) {
 			steer->places[at].seen = 1;
