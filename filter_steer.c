@@ -30,7 +30,7 @@
 #define WAY 10
 
 /* What of the program is in front of the filter since the verifier has remembered something (xdp_prog.c). */
-static const int in_front[][2] = { { 18, 0 }, { 3, 1 } }; /* instructions and jumps; of frames in pieces */
+static const int in_front[][2] = { { 16, 0 }, { 17, 1 }, { 4, 1 } }; /* instructions and jumps; of frames in pieces; copied */
 /* And of what is behind it, which is gone through when the first way ends: where it is no match, where it is one. */
 static const int behind[][2] = { { 3, 2 }, { 2, 1 } };
 
@@ -233,7 +233,7 @@ static size_t step(struct steer *steer, size_t at)
 		steer->outcome = insn->imm & 1;
 	if (is_always(insn))
 		return at + 1 + insn->off;
-	if (is_jump(insn)) {
+	if (is_jump(insn) && insn->off) { /* else the verifier knows that it leads nowhere */
 		steer->cost += WAY - 1;
 		steer->later[steer->nlater++] = at + 1 + insn->off;
 	}
@@ -245,8 +245,8 @@ static void go_along(struct steer *steer, const struct code *code)
 	size_t from = 0, at = 0;
 	int straight = 0;
 
-	steer->ninsns = in_front[code->pieces][0];
-	steer->njumps = in_front[code->pieces][1];
+	steer->ninsns = in_front[code->pieces + code->scratch][0];
+	steer->njumps = in_front[code->pieces + code->scratch][1];
 	steer->outcome = 0;
 	for (int steps = 0; steps < STEPS_MAX; steps++) {
 		int done;
