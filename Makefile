@@ -36,7 +36,7 @@ XCFLAGS := -std=gnu11 $(WARNINGS) -ffunction-sections -fdata-sections -fno-async
 SMALL := $(call known,-fno-pie -fcf-protection=none -fno-jump-tables -fno-caller-saves -fno-schedule-insns2 \
 	-fno-tree-loop-im -fno-if-conversion -fno-optimize-sibling-calls -fno-tree-dominator-opts -fno-tree-tail-merge \
 	-fno-tree-dse -fno-ipa-modref -fno-move-loop-invariants -fno-thread-jumps -fno-tree-fre -fno-code-hoisting \
-	-fno-ipa-bit-cp -fno-tree-forwprop -fno-ssa-phiopt -fno-bit-tests -fno-lra-remat -mgeneral-regs-only)
+	-fno-ipa-bit-cp -fno-tree-forwprop -fno-ssa-phiopt -fno-bit-tests -fno-lra-remat -fno-ipa-sra -mgeneral-regs-only)
 # For x86-64 and musl xguard is packed: half the size, and it unpacks itself when it starts (unpack.S).
 # make PACK= leaves it as it was linked.
 ifeq ($(origin PACK),undefined)

@@ -130,7 +130,7 @@ void filter_make_ports(struct code *code)
  * Instructions as they are for a header that begins at 0: loads, and the ends of what is loaded, which are all that is
  * subtracted as a constant. What is stored is a field, by number.
  */
-#define PUT(field, reg) { .code = BPF_STX | BPF_MEM | BPF_W, .dst_reg = DATA, .src_reg = reg, .imm = field }
+#define PUT(field, reg) { .code = BPF_STX | BPF_MEM | BPF_W, .dst_reg = DATA, .src_reg = (reg), .imm = (field) }
 /* reg, which may have 63 bits, becomes 1 if it is 0, else 0. */
 #define IS_ZERO(reg) BPF_ALU64_IMM(BPF_ADD, reg, -1), BPF_ALU64_IMM(BPF_RSH, reg, 63)
 #define IS_NOT(reg)  BPF_ALU64_IMM(BPF_XOR, reg, 1)
@@ -231,7 +231,7 @@ static const struct bpf_insn transport[] = {
 	BPF_ENDIAN(BPF_TO_BE, BPF_REG_1, 16), \
 	BPF_ALU64_IMM(BPF_LSH, BPF_REG_1, VALUE), \
 	BPF_MOV64_REG(BPF_REG_4, SIX), \
-	BPF_ALU64_IMM(BPF_SUB, BPF_REG_4, at + 2), \
+	BPF_ALU64_IMM(BPF_SUB, BPF_REG_4, (at) + 2), \
 	IS_MISSING(BPF_REG_4), \
 	BPF_ALU64_REG(BPF_OR, BPF_REG_1, BPF_REG_4), \
 	BPF_ALU64_REG(BPF_MUL, BPF_REG_1, BPF_REG_0), \
@@ -287,7 +287,7 @@ static void emit_all(struct code *code, const struct header *header, const struc
 		filter_append(code, insn);
 	}
 }
-#define EMIT(insns) emit_all(code, header, insns, sizeof(insns) / sizeof(*insns))
+#define EMIT(insns) emit_all(code, header, insns, sizeof(insns) / sizeof(*(insns)))
 
 /* FOUR, SIX = 1 if it is a header of that version, else 0, or (if the type may not be there, and all but F_TRANSPORT is
  * missing then, whatever they are) either; r1 = how many bytes are behind the protocol, or behind what says that there
