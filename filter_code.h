@@ -84,6 +84,7 @@ struct code {
 	int nwalks;
 	size_t meets[MEETS_MAX]; /* instructions where many ways meet, beside those that begin tests */
 	int nmeets;
+	size_t end;             /* of all ways: the instruction behind the outcome */
 	int depth[ARITH_DEPTH]; /* values of arithmetic */
 	int joined, aside;      /* a number made of joined tests; it waits there now, not in a register */
 };

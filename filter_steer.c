@@ -31,8 +31,10 @@
 
 /* What of the program is in front of the filter since the verifier has remembered something (xdp_prog.c). */
 static const int in_front[][2] = { { 16, 0 }, { 17, 1 }, { 4, 1 } }; /* instructions and jumps; of frames in pieces; copied */
-/* And of what is behind it, which is gone through when the first way ends: where it is no match, where it is one. */
-static const int behind[][2] = { { 3, 2 }, { 2, 1 } };
+/* And of what is behind it, which is gone through when a way first ends (as no match, or as one), and when one first
+ * ends as a match; then only so much of it. */
+static const int behind[][2] = { { 3, 2 }, { 49, 1 } };
+#define AGAIN 3
 
 /* Of each instruction. */
 struct place {
@@ -52,7 +54,9 @@ struct steer {
 	__u32 *later;   /* where conditional jumps lead that have not been gone along yet */
 	int nlater;
 	int ninsns, njumps; /* since it has remembered something */
-	int outcome;    /* r0, where a way ends; -1: one has ended */
+	int outcome;    /* r0, where a way ends */
+	int ended;      /* 1 << each that a way has ended with */
+	size_t end;     /* both come by here, where r0 is the only difference */
 	int straight;   /* it had come straight on to where it comes from */
 	int puts;       /* have it remember */
 	int cost;
@@ -102,6 +106,7 @@ void filter_finish_code(struct code *code)
 		outcome_is(code, 0);
 	if (code->used[0] && code->used[1])
 		(*code->insns)[skip - 1].off = code->len - skip;
+	code->end = code->len;
 	if (code->begun)
 		read_again(code);
 	filter_append(code, BPF_EXIT_INSN());
@@ -195,7 +200,7 @@ static int come(struct steer *steer, size_t from, size_t to)
 		pass(steer, way);
 	insns = INSNS - steer->ninsns;
 	jumps = JUMPS - steer->njumps;
-	if (place->does) {
+	if (place->does && (to != steer->end || steer->ended >> steer->outcome & 1)) {
 		steer->ninsns++;
 		return 1;
 	}
@@ -222,14 +227,15 @@ static size_t step(struct steer *steer, size_t at)
 	steer->njumps += is_of_jumps(insn);
 	steer->cost++;
 	if (is_exit(insn)) {
-		if (steer->outcome >= 0) {
+		steer->ninsns += AGAIN;
+		if (steer->outcome >= steer->ended) { /* the first one, or the first match */
 			steer->ninsns = behind[steer->outcome][0];
 			steer->njumps = behind[steer->outcome][1];
 		}
-		steer->outcome = -1;
+		steer->ended |= 1 << steer->outcome;
 		return at;
 	}
-	if (insn->code == (BPF_ALU64 | BPF_MOV | BPF_K) && steer->outcome >= 0)
+	if (insn->code == (BPF_ALU64 | BPF_MOV | BPF_K))
 		steer->outcome = insn->imm & 1;
 	if (is_always(insn))
 		return at + 1 + insn->off;
@@ -247,7 +253,7 @@ static void go_along(struct steer *steer, const struct code *code)
 
 	steer->ninsns = in_front[code->pieces + code->scratch][0];
 	steer->njumps = in_front[code->pieces + code->scratch][1];
-	steer->outcome = 0;
+	steer->outcome = steer->ended = 0;
 	for (int steps = 0; steps < STEPS_MAX; steps++) {
 		int done;
 
@@ -298,7 +304,7 @@ static void spread(struct code *code, struct steer *steer)
 
 void filter_steer(struct code *code)
 {
-	struct steer steer = { .insns = *code->insns };
+	struct steer steer = { .insns = *code->insns, .end = code->end };
 
 	code->cost = 0;
 	if (!code->c->is_mixed)
