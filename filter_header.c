@@ -150,7 +150,7 @@ static const struct bpf_insn by_itself[] = {
 	BPF_MOV64_REG(SIX, FOUR),
 };
 
-/* r0 = 1 if the last label is the last, else 0: else it is no header. */
+/* It is a header only if the label in front of it says that it is the last one; then its first byte is asked, too. */
 static const struct bpf_insn is_last[] = {
 	BPF_LDX_MEM(BPF_B, BPF_REG_0, DATA, -2),
 	BPF_ALU64_IMM(BPF_AND, BPF_REG_0, 1),

@@ -85,8 +85,8 @@ struct link_count {
 #define FRAGS_ALONE   2u /* match_pieces() is asked of all frames, so that match() need not be there, too */
 #define FRAGS_SCRATCH 4u /* match_pieces() gets a CPU's scratch memory, into which it has the frame copied */
 
-#define SCRATCH_SIZE 4096 /* bytes; */
-#define SCRATCH_COPY 1024 /* so many of them are for the frame */
+#define SCRATCH_SIZE 4096 /* bytes, */
+#define SCRATCH_COPY 1024 /* of which the first ones are for the frame; behind them see filter_header.c */
 
 /*
  * The configuration of one program, in its frozen .rodata. Its loads become immediates where the

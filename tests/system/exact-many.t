@@ -30,7 +30,7 @@ for n in 0 1 2; do
 	like "$work/links.err" "^xguard: rx$n: $frames packets, $((frames * (64 + n))) bytes, " \
 		"rx$n: packets and bytes are its own"
 	is "$(sed -n "s/^interface=rx$n, .*src_ip=\\([^,]*\\), .*hits=\\([0-9]*\\)\$/\\1 \\2/p" \
-		"$work/links.out" | awk '{ hits[$1] = $2 } END { for (s in hits) n += hits[s]; print n }')" \
+		"$work/links.out" | awk '{ hits[$1] = $2 } END { for (s in hits) n += hits[s]; print n + 0 }')" \
 		"$((frames - $(sed -n "s/^xguard: rx$n:.* \\([0-9]*\\) unattributed.*/\\1/p" \
 		"$work/links.err")))" "rx$n: its flows and the unattributed add up to it"
 done
