@@ -209,7 +209,7 @@ __u32 filter_tells_version(const struct compiler *c)
 	return c->labels ? LABELS : c->link == L_PPP ? PPP : 0;
 }
 
-/* Is such a value a field, of this header? (Of all, that is of one so far in front that what is behind it is copied.) */
+/* Is such a value a field, of this header? (Of all headers: of one so far in front that it is copied.) */
 int filter_has_field(const struct compiler *c, enum field field)
 {
 	__u32 header = c->payload + c->network;

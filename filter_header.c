@@ -6,12 +6,10 @@
  * "pppoes" another one. There is no room for so many on the stack, so they are behind the frame's copy in scratch
  * memory, and the code is for frames that are copied. There all can be loaded that is asked for, so it does without a
  * branch, each of which costs the verifier as much as ten instructions: what a frame is too short for is garbage (what
- * the last frame had there, a type, too), and marked as missing by the frame's length alone. Of numbers that are 0 or 1, AND is a product; a number below 2^63, less 1, has its last bit set
- * if it was 0.
+ * the last frame had there, a type, too), and marked as missing by the frame's length alone. Of numbers that are 0 or
+ * 1, AND is a product; a number below 2^63, less 1, has its last bit set if it was 0.
  */
 #include <stddef.h>
-#include <stdlib.h>
-#include <string.h>
 #include <arpa/inet.h>
 
 #include "bpf_insn.h"
@@ -134,7 +132,7 @@ void filter_make_ports(struct code *code)
 /* reg, which may have 63 bits, becomes 1 if it is 0, else 0. */
 #define IS_ZERO(reg) BPF_ALU64_IMM(BPF_ADD, reg, -1), BPF_ALU64_IMM(BPF_RSH, reg, 63)
 #define IS_NOT(reg)  BPF_ALU64_IMM(BPF_XOR, reg, 1)
-/* What stands for a field that is missing if a number of bytes is negative, else 0; for one that is none if 1, else 0. */
+/* What stands for a field that is missing, if a number of bytes is negative, else 0; that is none, if 1, else 0. */
 #define IS_MISSING(reg) BPF_ALU64_IMM(BPF_RSH, reg, 63), BPF_ALU64_IMM(BPF_MUL, reg, MISSING | NONE)
 #define IS_NOTHING(reg) BPF_ALU64_IMM(BPF_MUL, reg, NOTHING | NONE)
 

@@ -29,8 +29,9 @@
 #define FEW 8000
 #define WAY 10
 
-/* What of the program is in front of the filter since the verifier has remembered something (xdp_prog.c). */
-static const int in_front[][2] = { { 16, 0 }, { 17, 1 }, { 4, 1 } }; /* instructions and jumps; of frames in pieces; copied */
+/* What of the program is in front of the filter since the verifier has remembered something (xdp_prog.c), instructions
+ * and jumps: of frames in one piece, in pieces, copied. */
+static const int in_front[][2] = { { 16, 0 }, { 17, 1 }, { 4, 1 } };
 /* And of what is behind it, which is gone through when a way first ends (as no match, or as one), and when one first
  * ends as a match; then only so much of it. */
 static const int behind[][2] = { { 3, 2 }, { 49, 1 } };

@@ -458,7 +458,8 @@ static void test_headers(void)
 	static const char *const outer[] = { "vlan and vlan and vlan", "mpls", "mpls 1 and mpls and mpls", "pppoes",
 					     "pppoes 1 and mpls and mpls" };
 	static const char *const inner[] = {
-		"(port 443 or tcp port 8080)", "not (src port 53 or dst portrange 1000-2000)", "(tcp portrange 1-65000 or not portrange 0-52)",
+		"(port 443 or tcp port 8080)", "not (src port 53 or dst portrange 1000-2000)",
+		"(tcp portrange 1-65000 or not portrange 0-52)",
 		"(tcp[13] = 18 or port 1 or port 2)", "(not tcp[13] = 18 or port 1 or port 2)",
 		"(proto 17 or ip6 proto 17 or src port 7 or src port 8)",
 		"(sctp port 5 or ip6 protochain 0 or not udp src port 53)",
